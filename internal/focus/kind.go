@@ -1,33 +1,40 @@
 package focus
 
-// Kind is what a charge is for, the same for all providers.
+import "ociproxy/internal/bill"
+
+// Kind is what a charge is for, the same for all providers: an item of our own bill, or a kind that only the provider's
+// bill has.
 type Kind string
 
 // These are the kinds. Quantities of transfer are in bytes, of storage in bytes for a month, of requests in requests.
 const (
-	Internet   Kind = "internet"    // from a bucket to the internet
-	SameCloud  Kind = "same-cloud"  // from a bucket to another region of its cloud
-	SameRegion Kind = "same-region" // from a bucket to its own region
-	Origin     Kind = "origin"      // from a bucket to a CDN of its provider
-	Edge       Kind = "cdn"         // from a CDN to clients
-	Fill       Kind = "cdn-fill"    // into a CDN from its origin, or between its caches
-	Inbound    Kind = "inbound"     // into a bucket or a CDN
+	Internet   Kind = bill.Internet  // from a bucket to the internet
+	SameCloud  Kind = bill.SameCloud // from a bucket to another region of its cloud
+	SameRegion Kind = bill.Free      // from a bucket to its own region
+	Edge       Kind = bill.CDN       // from a CDN to clients
+	Fill       Kind = bill.Fill      // from a bucket to the CDN before it
+	Shield     Kind = bill.Shield    // between the caches of a CDN
+	Inbound    Kind = "inbound"      // into a bucket or a CDN
 
-	Reads       Kind = "reads"        // GET, HEAD
-	Writes      Kind = "writes"       // PUT, COPY, LIST
-	EdgeReads   Kind = "cdn-requests" // requests at a CDN
-	Storage     Kind = "storage"
+	Reads     Kind = bill.Read  // GET, HEAD
+	Writes    Kind = bill.Write // PUT, COPY, LIST
+	EdgeReads Kind = bill.CDNRequests
+
+	Storage     Kind = bill.Stored
 	EarlyDelete Kind = "early-delete" // storage that was deleted before its least time
-	Retrieval   Kind = "retrieval"
-	Replication Kind = "replication"
+	Retrieval   Kind = bill.Retrieval
+	Copy        Kind = bill.Copy    // replication, besides the bytes
 	Management  Kind = "management" // inventories, analytics, tags, monitoring of objects
 )
 
 // Kinds lists all kinds in the order of a bill.
 func Kinds() []Kind {
-	return []Kind{Internet, SameCloud, SameRegion, Origin, Edge, Fill, Inbound, Reads, Writes, EdgeReads, Storage,
-		EarlyDelete, Retrieval, Replication, Management}
+	return []Kind{Internet, SameCloud, SameRegion, Edge, Fill, Shield, Inbound, Reads, Writes, EdgeReads, Storage, EarlyDelete,
+		Retrieval, Copy, Management}
 }
+
+// ofCDN reports whether a CDN's provider bills a kind, not the bucket's.
+func (k Kind) ofCDN() bool { return k == Edge || k == Shield || k == EdgeReads }
 
 // Base returns in what quantities of a kind are counted: bytes, byte-months or requests.
 func (k Kind) Base() string {

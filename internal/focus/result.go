@@ -19,7 +19,8 @@ type Amounts struct {
 // Side is what one of our own sources counted.
 type Side struct {
 	Quantity float64 `json:"quantity"`
-	USD      float64 `json:"usd"`
+	List     float64 `json:"listUSD"` // at list prices
+	USD      float64 `json:"usd"`     // with the discounts and prices of the config
 }
 
 // Ours is what one of our own sources counted of one kind, at one store in one month.
@@ -91,6 +92,8 @@ type Period struct {
 	End      time.Time   `json:"end"`
 	Open     bool        `json:"open"`
 	Why      string      `json:"why,omitempty"`
+
+	invoiced bool
 }
 
 // File is one file of cost data that was read.

@@ -3,6 +3,7 @@ package report
 import (
 	"time"
 
+	"ociproxy/internal/focus"
 	"ociproxy/internal/traffic"
 )
 
@@ -31,14 +32,15 @@ type Report struct {
 	Objects []Object `json:"objects"`
 	// Other has the traffic that no client caused: origin fetches, probes, the mirror, copies.
 	Other []Flow `json:"other"`
-	// Movers compares the last period with the one before it.
-	Movers []Mover `json:"movers"`
+	// Movers compares the last whole period with the one before it. Compared names the two; empty: there are none.
+	Movers   []Mover  `json:"movers"`
+	Compared []string `json:"compared"`
 	// Left is the money left on the table: bytes that crossed the border of a cloud in which a store is configured.
 	Left []Left `json:"left"`
 	// Sources says for each store and day which source counted, and why.
 	Sources []Choice `json:"sources"`
-	// Billed compares the estimate with cost data of the provider, where --billing names some.
-	Billed []Billed `json:"billed"`
+	// Billed sets the estimate, the logs and the provider's cost data side by side, where --billing names some.
+	Billed *focus.Comparison `json:"billed,omitempty"`
 	// Items lists every item of a real bill and how it is treated here.
 	Items []Item `json:"items"`
 	// Warnings say what makes the figures less certain, as sentences.
@@ -95,17 +97,26 @@ type Month struct {
 	WithoutLines []Line `json:"withoutLines"`
 }
 
+// partial reports whether the report has only a part of the month.
+func (m *Month) partial() bool {
+	t, err := time.Parse("2006-01", m.Month)
+	return err == nil && m.Days < daysIn(traffic.DayOf(t))
+}
+
 // Line is one line of a bill.
 type Line struct {
-	Payer    string  `json:"payer,omitempty"` // whose bill it is on
-	Store    string  `json:"store,omitempty"`
-	Kind     string  `json:"kind"` // transfer, requests, storage, …
-	Item     string  `json:"item"` // what is bought
+	Account  string `json:"account,omitempty"` // whose bill it is on
+	Store    string `json:"store,omitempty"`   // the store or upstream; "" for the front
+	Provider string `json:"provider"`          // who bills
+	Item     string `json:"item"`              // what is billed; see items
+	From     string `json:"from,omitempty"`    // the ends, as the price list names them
+	To       string `json:"to,omitempty"`
+	// Quantity is in bytes, requests, bytes for a month or hours. Unit is the unit of the price.
 	Quantity float64 `json:"quantity"`
-	Unit     string  `json:"unit"` // of Quantity
+	Unit     string  `json:"unit"`
 	Money
 	Estimate bool   `json:"estimate"` // the price does not come from a price list
-	Source   string `json:"source"`   // of the price
+	Source   string `json:"source"`   // of the price, with its date
 }
 
 // Sum is what is counted of some rows. USD is for transfer and requests, allotted from the bills.
@@ -194,23 +205,19 @@ type Told struct {
 	Bytes    float64        `json:"bytes"`
 }
 
-// Billed compares a store's estimate with cost data of its provider.
-type Billed struct {
-	Month    string  `json:"month"`
-	Store    string  `json:"store"`
-	Kind     string  `json:"kind"` // transfer, requests, storage
-	Unit     string  `json:"unit"` // of the quantities
-	Estimate float64 `json:"estimate"`
-	Logs     float64 `json:"logs"`
-	Bill     float64 `json:"bill"`
-	USD      float64 `json:"usd"`       // of the estimate
-	List     float64 `json:"list"`      // list cost of the bill
-	Effect   float64 `json:"effective"` // effective cost of the bill
-	Note     string  `json:"note"`
-}
-
 // Item is one item of a real bill, and how a report treats it.
 type Item struct {
-	Item      string `json:"item"`
-	Treatment string `json:"treatment"` // modelled, taken from the bill, or not counted, because…
+	Name  string `json:"name"`
+	What  string `json:"what"`
+	State string `json:"state"` // modelled, taken from the bill, or not counted, because
+	Why   string `json:"why"`
+}
+
+// lastDay returns the last day of the report.
+func (r *Report) lastDay() string {
+	t, err := time.Parse(time.DateOnly, r.End)
+	if err != nil {
+		return r.End
+	}
+	return t.AddDate(0, 0, -1).Format(time.DateOnly)
 }

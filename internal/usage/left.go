@@ -52,11 +52,12 @@ type Leftover struct {
 	Example string  `json:"example"` // file:line of the first
 }
 
-// maxNames is how many names a reason has: hosts and buckets are what strangers write. The others count together.
-const maxNames = 64
-
-// others is the name for those above maxNames.
-const others = "(others)"
+// maxNames is how many reasons with names are kept: hosts are what strangers write. others is the name for the rest, of
+// each reason.
+const (
+	maxNames = 500
+	others   = "(others)"
+)
 
 // Add counts a record that [Classifier.Classify] gave a reason for.
 func (l *Left) Add(why Why, rec *accesslog.Record) {
@@ -70,7 +71,7 @@ func (l *Left) add(more Leftover, example func() string) {
 		l.counts = map[Why]*Leftover{}
 	}
 	at := l.counts[more.Why]
-	if at == nil && len(l.counts) >= maxNames*len(Reasons()) {
+	if at == nil && len(l.counts) >= maxNames {
 		more.Name = others
 		at = l.counts[more.Why]
 	}
