@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"ociproxy/internal/bill"
+	"ociproxy/internal/focus"
 	"ociproxy/internal/traffic"
 )
 
 // bills are the bills of a month, in this world and in the one without the proxy, with what each meter costs.
 type bills struct {
 	days          int
+	ours          []focus.Ours // what each side counted, for the comparison with cost data
 	with, without *bill.Bill
 	rates         map[rated]float64
 }
@@ -22,18 +24,26 @@ type rated struct {
 
 // bills makes the bills of all months of the report.
 func (w *world) bills(t *tally, c *choices) map[traffic.Day]*bills {
-	type side struct{ with, without map[bill.Meter]float64 }
+	// logs and estimate are what the logs of the stores tell and what the proxy tells, whichever of them counts.
+	type side struct{ with, without, logs, estimate map[bill.Meter]float64 }
 	months := map[traffic.Day]side{}
 	out := map[traffic.Day]*bills{}
 	for d := w.in.Begin; d < w.in.End; d++ {
 		m := monthOf(d)
 		if out[m] == nil {
 			out[m] = &bills{rates: map[rated]float64{}}
-			months[m] = side{map[bill.Meter]float64{}, map[bill.Meter]float64{}}
+			months[m] = side{map[bill.Meter]float64{}, map[bill.Meter]float64{}, map[bill.Meter]float64{}, map[bill.Meter]float64{}}
 		}
 		out[m].days++
 	}
 	for _, u := range t.uses {
+		if m := months[monthOf(u.day)]; !u.without {
+			if u.source == ofStore {
+				m.logs[u.meter] += u.quantity
+			} else if c.of[u.storeDay].reasons == u.source {
+				m.estimate[u.meter] += u.quantity
+			}
+		}
 		if !u.own && c.of[u.storeDay].counts != u.source {
 			continue
 		}
@@ -51,6 +61,10 @@ func (w *world) bills(t *tally, c *choices) map[traffic.Day]*bills {
 				months[m].with[w.in.Book.Storage(name)] += bytes * share
 			}
 		}
+		b.ours = slices.Concat(
+			focus.OfBill(m, traffic.FromStore, w.in.Book.Bill(usesOf(months[m].logs))),
+			focus.OfBill(m, traffic.FromPrometheus, w.in.Book.Bill(usesOf(months[m].estimate))),
+		)
 		b.with = w.in.Book.Bill(usesOf(months[m].with))
 		b.without = w.in.Book.Bill(usesOf(months[m].without))
 	}

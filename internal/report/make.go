@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ociproxy/internal/focus"
 	"ociproxy/internal/price"
 	"ociproxy/internal/traffic"
 	"ociproxy/internal/usage"
@@ -49,9 +50,15 @@ func (s *sums) report(t *tally) *Report {
 	for _, i := range in.Book.Items() {
 		r.Items = append(r.Items, itemOf(i))
 	}
+	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
+		r.ours = append(r.ours, s.bills[day].ours...)
+	}
 	s.warn(t, r)
 	return r
 }
+
+// Ours returns what the stores' logs and the proxy tell by month, store and kind of charge, to compare with cost data.
+func (r *Report) Ours() []focus.Ours { return r.ours }
 
 // Unknown is the name of a cloud or region that is not known.
 const Unknown = "(unknown)"

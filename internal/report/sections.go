@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -230,6 +231,9 @@ func (r *Report) moverSection(top int) *section {
 	}
 	for i := range r.Movers {
 		m := &r.Movers[i]
+		if math.Abs(m.Change) < 0.005 {
+			continue // nothing that the table would show
+		}
 		change := dollars(m.Change)
 		if m.Change > 0 {
 			change = "+" + change

@@ -45,6 +45,8 @@ type Report struct {
 	Items []Item `json:"items"`
 	// Warnings say what makes the figures less certain, as sentences.
 	Warnings []string `json:"warnings"`
+
+	ours []focus.Ours
 }
 
 // Per is the length of a period.
