@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -36,8 +37,8 @@ type (
 		Number bool
 	}
 	bodyCell struct {
-		Label, Text  string
-		Number, Code bool
+		Label, Text, Class string
+		Code               bool
 	}
 )
 
@@ -66,6 +67,12 @@ func (r *Report) WriteHTML(w io.Writer, top int) error {
 	return err
 }
 
+// A number of up to maxNumber characters stays on one line, and a word of up to maxWord is not broken.
+const (
+	maxNumber = 12
+	maxWord   = 20
+)
+
 // page returns the table for the page.
 func (s *section) page() pageSection {
 	out := pageSection{ID: s.id, Title: s.title, About: clean(s.about), None: clean(s.none), Notes: s.notes}
@@ -78,7 +85,16 @@ func (s *section) page() pageSection {
 	for _, row := range s.rows {
 		cells := make([]bodyCell, 0, len(row))
 		for i, text := range row {
-			cells = append(cells, bodyCell{sentence(s.header[i]), text, s.numbers[i], i+1 == s.code})
+			cell := bodyCell{sentence(s.header[i]), text, "", i+1 == s.code}
+			switch {
+			case s.numbers[i] && len(text) <= maxNumber:
+				cell.Text, cell.Class = strings.ReplaceAll(text, " ", "\u00a0"), "n"
+			case s.numbers[i]:
+				cell.Class = "n"
+			case slices.ContainsFunc(strings.Fields(text), func(w string) bool { return len(w) > maxWord }):
+				cell.Class = "long"
+			}
+			cells = append(cells, cell)
 		}
 		out.Rows = append(out.Rows, cells)
 	}

@@ -42,6 +42,8 @@ type Meta struct {
 	LogDay string `json:"logDay,omitempty"`
 	// Made is when the file was made, by the clock of the machine.
 	Made time.Time `json:"made,omitzero"`
+	// From are the sources of the rows.
+	From []traffic.Source `json:"from,omitempty"`
 	// Counts says what became of the lines.
 	Counts Counts `json:"counts"`
 	// Covers are the log objects that the file was made from, sorted by their names' hash.

@@ -24,6 +24,9 @@ type Options struct {
 	// select whole months. Of files with a day in their name only those of Begin's day before to End's day after are
 	// opened: log objects may have requests of the day before, and come a day late.
 	Begin, End traffic.Day
+	// From, if not "", selects the objects that were counted from this source: a request is in the proxy's log and in
+	// the log of the store.
+	From traffic.Source
 	// Store is how a bucket is opened.
 	Store store.Options
 	// Dir is the directory for copies of a bucket's files while they are read; "": that for temporary files.
@@ -83,6 +86,9 @@ func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traff
 			o, err := open[fileObject](f.in, f.size, Objects)
 			if err != nil {
 				return false, err
+			}
+			if opt.From != "" && !slices.Contains(o.meta.From, opt.From) {
+				return true, nil
 			}
 			for row, err := range rowsOf[fileObject](o) {
 				if err == nil {
