@@ -64,20 +64,26 @@ docs/report.md explains every figure, docs/cost.md what is counted and what is e
 	f.StringArrayVar(&how.billing, "billing", nil, "`file` with cost data in the format FOCUS (CSV, gzip or Parquet); may be repeated")
 	f.StringArrayVar(&how.held, "held", nil, "`STORE=SIZE` that a store holds, for the cost of storage; may be repeated")
 	f.BoolVar(&how.inventories, "inventories", false, "read the inventories of the stores to learn how much they hold")
-	f.StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
-	f.StringVar(&how.end, "end", "", "`day` after the last one; default: today")
+	dayFlags(cmd, &how)
 	f.StringVar(&how.per, "per", "month", "`period` of the tables: day or month")
 	f.IntVar(&how.top, "top", 20, "`number` of rows of a table to show; 0: all")
 	notNegative(cmd, "top")
-	for former, name := range map[string]string{"since": "begin", "until": "end", "by": "per"} {
-		cli.FormerFlag(cmd, former, name)
-	}
+	cli.FormerFlag(cmd, "by", "per")
 	outFlag(cmd, &how.out)
 	cmd.SetFlagErrorFunc(fileIsOut)
 	cli.OutputFlag(cmd, &a.format, formatCSV, formatHTML, cli.Markdown)
 	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeFailure, Means: "a source cannot be read, no source has anything of these days, or interrupted"})
-	// After the flags, which are not those of the commands below: a.reportRollup(), a.reportFocus().
+	// After the flags, which are not those of the commands below: a.reportFocus().
+	cmd.AddCommand(a.reportRollup())
 	return cmd
+}
+
+// dayFlags adds --begin and --end. The flags --since and --until of the first versions have the same meaning.
+func dayFlags(cmd *cobra.Command, how *reporting) {
+	cmd.Flags().StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
+	cmd.Flags().StringVar(&how.end, "end", "", "`day` after the last one; default: today")
+	cli.FormerFlag(cmd, "since", "begin")
+	cli.FormerFlag(cmd, "until", "end")
 }
 
 // days returns the first day of the report, and the day after the last one.
