@@ -83,12 +83,12 @@ func TestList(t *testing.T) {
 	dir := t.TempDir()
 	var all []string
 	for d := day(t, "2026-10-25"); d < day(t, "2027-01-10"); d++ {
-		at := d.Time()
+		at := strings.NewReplacer("YYYY", d.Time().Format("2006"), "MM", d.Time().Format("01"), "DD", d.Time().Format("02"))
 		for _, form := range []string{
-			"s3/2006-01-02-05-15-22-8F", "s3/2006/01/02/2006-01-02-05-15-22-8F", "cf/E1.2006-01-02-20.A.gz", "cf/E2.2006-01-02-20.A.gz", "g_usage_2006_01_02_05_00_00_1_v0",
-			"az/y=2006/m=01/d=02/h=05/m=00/PT1H.json", "lb/20060102T2340Z",
+			"s3/YYYY-MM-DD-05-15-22-8F", "s3/YYYY/MM/DD/YYYY-MM-DD-05-15-22-8F", "cf/E1.YYYY-MM-DD-20.A.gz", "cf/E2.YYYY-MM-DD-20.A.gz",
+			"g_usage_YYYY_MM_DD_05_00_00_1_v0", "az/y=YYYY/m=MM/d=DD/h=05/m=00/PT1H.json", "lb/YYYYMMDDT2340Z",
 		} {
-			all = append(all, at.Format(form))
+			all = append(all, at.Replace(form))
 		}
 	}
 	all = append(all, "nothing.log", "s3/nothing.log")

@@ -227,3 +227,29 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestTables wants the tables that we ship for query engines to have the columns of the files.
+func TestTables(t *testing.T) {
+	types := map[parquet.Kind]map[string]string{
+		parquet.Int32:     {"bigquery": "DATE", "athena": "date"},
+		parquet.Int64:     {"bigquery": "INT64", "athena": "bigint"},
+		parquet.Double:    {"bigquery": "FLOAT64", "athena": "double"},
+		parquet.ByteArray: {"bigquery": "STRING", "athena": "string"},
+	}
+	for engine := range types[parquet.Int32] {
+		text, err := os.ReadFile("../../deploy/sql/" + engine + ".sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for table, schema := range map[string]*parquet.Schema{"rollup_rows": parquet.SchemaOf(fileRow{}), "rollup_objects": parquet.SchemaOf(fileObject{})} {
+			var want []string
+			for _, path := range schema.Columns() {
+				leaf, _ := schema.Lookup(path...)
+				want = append(want, "  "+path[0]+" "+types[leaf.Node.Type().Kind()][engine])
+			}
+			if !strings.Contains(string(text), table+" (\n"+strings.Join(want, ",\n")+"\n)") {
+				t.Errorf("%s.sql: %s does not have the columns\n%s", engine, table, strings.Join(want, ",\n"))
+			}
+		}
+	}
+}

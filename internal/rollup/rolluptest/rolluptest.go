@@ -75,11 +75,10 @@ func (l *Line) Hex() string { return fmt.Sprintf("%064x", 0x9e3779b97f4a7c15*uin
 func (l *Line) Append(to []byte) []byte {
 	region := map[string]string{"s3-fra": "eu-central-1", "s3-use1": "us-east-1"}[l.Store]
 	bucket := "layers-" + l.Store[len("s3-"):]
-	size := l.Bytes
-	return fmt.Appendf(to, "9a1e0c2f4b7d8e3a6c5f0b1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5 %s [%s] %s%d - %016X REST.GET.OBJECT containers/images/sha256%%253A%s "+
-		"\"GET /containers/images/sha256:%[6]s HTTP/1.1\" 200 - %[7]d %[8]d 120 11 \"-\" \"containerd/2.1.4\" - h0StId/w1th+Base64AndMore= - ECDHE-RSA-AES128-GCM-SHA256 - "+
-		"%[2]s.s3.dualstack.%[9]s.amazonaws.com TLSv1.3 - - %[9]s\n",
-		bucket, bucket, l.At.Format("02/Jan/2006:15:04:05 -0700"), clients[l.Client].net, l.Host, l.ID, l.Hex(), l.Bytes, size, region)
+	return fmt.Appendf(to, "9a1e0c2f4b7d8e3a6c5f0b1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5 %[1]s [%[2]s] %[3]s%[4]d - %016[5]X REST.GET.OBJECT "+
+		"containers/images/sha256%%253A%[6]s \"GET /containers/images/sha256:%[6]s HTTP/1.1\" 200 - %[7]d %[7]d 120 11 \"-\" \"containerd/2.1.4\" - "+
+		"h0StId/w1th+Base64AndMore= - ECDHE-RSA-AES128-GCM-SHA256 - %[1]s.s3.dualstack.%[8]s.amazonaws.com TLSv1.3 - - %[8]s\n",
+		bucket, l.At.Format("02/Jan/2006:15:04:05 -0700"), clients[l.Client].net, l.Host, l.ID, l.Hex(), l.Bytes, region)
 }
 
 // Text returns lines as a log.
