@@ -22,9 +22,6 @@ type Options struct {
 	// Rates are the US dollars that one unit of another currency is worth: "EUR": 1.08. Without a rate, data in another
 	// currency is an error.
 	Rates map[string]float64
-	// Resources are identifiers on the bill that the config cannot know, such as those of CloudFront's distributions, by
-	// store.
-	Resources map[string][]string
 	// Stdin is read for the name "-"; nil: the process's.
 	Stdin io.Reader
 	// Progress is told now and then how many rows were read of which file; nil: nobody is.
@@ -116,7 +113,7 @@ func Read(ctx context.Context, cfg *config.Config, names []string, opt Options) 
 
 func newBill(cfg *config.Config, opt Options) *Bill {
 	return &Bill{
-		opt: opt, picker: newPicker(cfg, opt.Resources), classes: classes{map[classKey]*Meter{}},
+		opt: opt, picker: newPicker(cfg), classes: classes{map[classKey]*Meter{}},
 		own: newGroups[lineKey](), shared: newGroups[sharedKey](), apart: newGroups[apartKey](), unknown: newGroups[unknownKey](),
 		foreign: newGroups[foreignKey](), usage: newGroups[UsageKey](),
 		periods: map[periodKey]*Period{}, faults: map[string]*Fault{}, seed: maphash.MakeSeed(), seen: map[uint64]int{},
