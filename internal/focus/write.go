@@ -57,7 +57,7 @@ type service struct{ category, subcategory, name string }
 
 func serviceOf(item string) service {
 	switch item {
-	case bill.CDN, bill.CDNRequests, bill.Shield:
+	case bill.CDN, bill.CDNRequests:
 		return service{"Networking", "Content Delivery", "Content delivery"}
 	case bill.FrontInstance:
 		return service{"Compute", "Virtual Machines", "Instances of the proxy"}
