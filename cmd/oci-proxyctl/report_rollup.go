@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -143,18 +144,18 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 	return a.rollUp(ctx, how, plan)
 }
 
-// openRollups opens where the roll-ups are. A directory is made, unless nothing is to be written.
+// openRollups opens where the roll-ups are. A directory is made. It returns nil if there is none and nothing is to be
+// written.
 func (a *app) openRollups(ctx context.Context, into string, dry bool) (store.Bucket, error) {
 	if !strings.Contains(into, "://") {
 		dir, err := filepath.Abs(into)
 		if err != nil {
 			return nil, err
 		}
-		if dry {
-			if _, err := os.Stat(dir); err != nil {
-				return nil, cli.Fail("make the directory, or run without --dry-run", "%w", err)
-			}
-		} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		if _, err := os.Stat(dir); dry && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
 		into = "file://" + filepath.ToSlash(dir)

@@ -40,12 +40,12 @@ func TestDates(t *testing.T) {
 		"resourceId=/subscriptions/0F/resourceGroups/G/providers/Microsoft.Storage/storageAccounts/a/blobServices/default/y=2026/m=12/d=10/h=05/m=00/PT1H.json": "2026-12-10",
 		// load balancers, Fastly, logrotate
 		"123456789012_elasticloadbalancing_us-east-1_app.lb.50dc6c495c0c9188_20261210T2340Z_172.160.001.192_20sg8hgm.log.gz": "2026-12-10",
-		"2026-12-10T01:00:00.000-tkAQ8cjC7Fq1.log.gz":                                                                       "2026-12-10",
-		"access.log-20261210.gz":                                                                                            "2026-12-10",
-		"access.log.1.gz":                                                                                                   "",
-		"123456789012.log":                                                                                                  "", // an account
-		"2026-13-10-x":                                                                                                      "",
-		"1999-12-10":                                                                                                        "",
+		"2026-12-10T01:00:00.000-tkAQ8cjC7Fq1.log.gz": "2026-12-10",
+		"access.log-20261210.gz":                      "2026-12-10",
+		"access.log.1.gz":                             "",
+		"123456789012.log":                            "", // an account
+		"2026-13-10-x":                                "",
+		"1999-12-10":                                  "",
 	} {
 		got, ok := dateIn(name)
 		if text := got.day.String(); ok != (want != "") || ok && text != want {
