@@ -54,6 +54,9 @@ func (s *sums) report(t *tally) *Report {
 	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
 		r.ours = append(r.ours, s.bills[day].ours...)
 	}
+	if s.charges != nil {
+		r.charges = s.chargesOf()
+	}
 	s.warn(t, r)
 	return r
 }
