@@ -68,8 +68,8 @@ docs/report.md explains every figure, docs/cost.md what is counted and what is e
 	cmd.SetFlagErrorFunc(fileIsOut)
 	cli.OutputFlag(cmd, &a.format, formatCSV, formatHTML, cli.Markdown)
 	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeFailure, Means: "a source cannot be read, no source has anything of these days, or interrupted"})
-	// After the flags, which are not those of the commands below: a.reportRollup().
-	cmd.AddCommand(a.reportFocus())
+	// After the flags, which are not those of the commands below.
+	cmd.AddCommand(a.reportRollup(), a.reportFocus())
 	return cmd
 }
 
@@ -82,12 +82,17 @@ func (a *app) sourceFlags(cmd *cobra.Command, how *reporting) {
 	f.StringArrayVar(&how.rollups, "rollup", nil, "`directory` or URL of roll-ups; may be repeated")
 	f.StringArrayVar(&how.held, "held", nil, "`STORE=SIZE` that a store holds, for the cost of storage; may be repeated")
 	f.BoolVar(&how.inventories, "inventories", false, "read the inventories of the stores to learn how much they hold")
-	f.StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
-	f.StringVar(&how.end, "end", "", "`day` after the last one; default: today")
+	dayFlags(cmd, how)
 	f.StringVar(&how.per, "per", "month", "`period` of the tables: day or month")
-	for former, name := range map[string]string{"since": "begin", "until": "end", "by": "per"} {
-		cli.FormerFlag(cmd, former, name)
-	}
+	cli.FormerFlag(cmd, "by", "per")
+}
+
+// dayFlags adds --begin and --end. --since and --until mean the same.
+func dayFlags(cmd *cobra.Command, how *reporting) {
+	cmd.Flags().StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
+	cmd.Flags().StringVar(&how.end, "end", "", "`day` after the last one; default: today")
+	cli.FormerFlag(cmd, "since", "begin")
+	cli.FormerFlag(cmd, "until", "end")
 }
 
 // days returns the first day of the report, and the day after the last one.
