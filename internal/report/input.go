@@ -71,8 +71,10 @@ func Make(ctx context.Context, in *Input) (*Report, error) {
 			s.add(row)
 		}
 	}
-	if err := s.objects(in.Objects); err != nil {
-		return nil, err
+	if in.Objects != nil && !t.several() {
+		if err := s.objects(in.Objects); err != nil {
+			return nil, err
+		}
 	}
 	return s.report(t), ctx.Err()
 }
