@@ -153,14 +153,23 @@ func differ(s *Side, bill float64) string {
 	if s == nil || bill == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%+.2f %%", percent(s.Quantity, bill))
+	return signed(s.Quantity, bill)
 }
 
 func differUSD(s *Side, bill float64) string {
 	if s == nil || bill == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%+.2f %%", percent(s.List, bill))
+	return signed(s.List, bill)
+}
+
+// signed writes by how many percent a is more than b.
+func signed(a, b float64) string {
+	p := percent(a, b)
+	if abs(p) < 0.005 {
+		p = 0 // not -0.00
+	}
+	return fmt.Sprintf("%+.2f %%", p)
 }
 
 func usd(s *Side) string {
