@@ -62,7 +62,7 @@ func (p *Plan) Disk() (need, left int64, dir string) {
 	for _, u := range due {
 		need = max(need, p.spill(u))
 	}
-	left, err := free(dir)
+	left, err := p.free(dir)
 	if err != nil {
 		left = 0
 	}
