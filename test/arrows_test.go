@@ -30,6 +30,7 @@ cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge c
 	store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
+focus: bill cli config place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
