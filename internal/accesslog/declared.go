@@ -39,7 +39,7 @@ func ParseLayout(text string) (*Layout, error) {
 	name, list, ok := strings.Cut(text, ":")
 	separator, known := separators[strings.TrimSpace(name)]
 	if !ok || !known {
-		return nil, errors.New("a layout begins with tab:, space:, comma:, pipe: or json:")
+		return nil, errors.New("no separator: a layout begins with tab:, space:, comma:, pipe:, or json: and the fields")
 	}
 	l := &Layout{separator: separator, text: text, keys: map[string]declaredField{}}
 	var has []declaredField

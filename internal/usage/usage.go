@@ -1,7 +1,6 @@
 package usage
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -189,8 +188,9 @@ func unbilled(rec *accesslog.Record) bool {
 		return rec.Status >= 400
 	case accesslog.Azure:
 		return rec.Status >= 500
+	default:
+		return false
 	}
-	return false
 }
 
 func statusName(status int) string { return fmt.Sprintf("status %d", status) }
@@ -259,8 +259,9 @@ func ofLifecycle(rec *accesslog.Record) bool {
 		return rec.UserAgent == "GCS Lifecycle Management"
 	case accesslog.Azure:
 		return rec.UserAgent == "OLCMScanner" || rec.UserAgent == "ObjectLifeCycleScanner"
+	default:
+		return false
 	}
-	return false
 }
 
 func (c *Classifier) isOwn(rec *accesslog.Record, site *site) bool {
@@ -274,7 +275,7 @@ func (c *Classifier) isOwn(rec *accesslog.Record, site *site) bool {
 	case who == "":
 		return false
 	case rec.Format == accesslog.Azure, who == rec.Owner:
-		return true // on Azure, only who has a right in the account can log in
+		return true // at Azure, only those who have a right in the account can log in
 	case site.owner != "" && strings.HasPrefix(who, "arn:") && strings.Contains(who, ":"+site.owner+":"):
 		return true
 	}
@@ -308,9 +309,15 @@ func operationOf(rec *accesslog.Record) traffic.Operation {
 		return gcsOperation(rec.Operation)
 	case accesslog.Azure:
 		return azureOperation(rec.Operation)
+	default:
+		return httpOperation(rec.Method)
 	}
-	switch cmp.Or(rec.Method, "GET") { // a declared log without methods has downloads
-	case "GET":
+}
+
+// httpOperation reads a method of HTTP. A declared log without methods has downloads.
+func httpOperation(method string) traffic.Operation {
+	switch method {
+	case "GET", "":
 		return traffic.Get
 	case "HEAD":
 		return traffic.Head

@@ -127,6 +127,7 @@ func TestClassify(t *testing.T) {
 		{"a named principal", s3("layers-fra", "203.0.113.9", "arn:aws:sts::999:assumed-role/mirror/7", get, "200", "1", "x"), "s3-fra own get aws/eu-central-1 1 blob"},
 		{"a stranger who signs", s3("layers-fra", "203.0.113.9", user, get, "200", "1", "x"), "s3-fra client get aws/eu-central-1 1 blob"},
 		{"an upload", s3("layers-fra", "203.0.113.9", user, "REST.PUT.PART", "200", "-", "x"), "s3-fra own put aws/eu-central-1 0 blob"},
+		{"our list", s3("layers-fra", "203.0.113.9", user, "REST.GET.BUCKET", "200", "900", "x"), "s3-fra own list aws/eu-central-1 900 blob"},
 		{"a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT", "200", "200", "x"), "s3-fra copy copy aws/eu-central-1 200 blob"},
 		{"the read of a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT_GET", "200", "-", "x"), "s3-fra copy other aws/eu-central-1 0 blob"},
 		{"replication", s3("layers-fra", "-", "arn:aws:sts::5:assumed-role/r/s3-replication", "REST.PUT.OBJECT", "200", "-", "x"), "s3-fra copy put aws/eu-central-1 0 blob"},
