@@ -24,7 +24,7 @@ type declaredField string
 // declaredFields lists what a layout can name. "-" is a field that is not read.
 var declaredFields = []declaredField{
 	"-", "time", "client", "method", "host", "path", "query", "status", "sent", "size", "agent", "id", "bucket", "key",
-	"operation", "requester", "weight",
+	"requester", "weight",
 }
 
 var separators = map[string]byte{"tab": '\t', "space": ' ', "comma": ',', "pipe": '|', "json": 0}
@@ -238,8 +238,6 @@ func (r *Record) set(f declaredField, text string) error {
 		r.Bucket = text
 	case "key":
 		r.Key = text
-	case "operation":
-		r.Operation = text
 	case "requester":
 		r.Requester = text
 	case "weight":

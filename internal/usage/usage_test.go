@@ -214,6 +214,27 @@ func show(t *testing.T, c *usage.Classifier, rec *accesslog.Record, left *usage.
 	return text
 }
 
+// Lines of one request are no duplicates of each other: a deletion of many objects, a copy within a store.
+func TestRequestIDs(t *testing.T) {
+	c := classifier(t, usage.Options{})
+	ids := map[string]int{}
+	for _, operation := range []string{"REST.COPY.OBJECT", "REST.COPY.OBJECT_GET", "REST.POST.MULTI_OBJECT_DELETE", "BATCH.DELETE.OBJECT", "REST.GET.OBJECT"} {
+		var r accesslog.Reader
+		line := s3("layers-fra", "203.0.113.9", "arn:aws:iam::5:user/a", operation, "200", "1", "x")
+		err := r.Read(t.Context(), "log", strings.NewReader(line+"\n"+line), func(rec *accesslog.Record) error {
+			use, _ := c.Classify(rec)
+			ids[use.RequestID]++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(ids) != 5 || ids["ID"] != 2 {
+		t.Errorf("%v", ids)
+	}
+}
+
 // everywhere is a table that has only one place.
 type everywhere place.Place
 
