@@ -78,8 +78,8 @@ registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 fronts: wait
-bill: config place price store/address traffic
 usage: accesslog config oci place ranges store/address traffic
+bill: config place price store/address traffic
 accesslog:
 credential: command outbound
 command:
