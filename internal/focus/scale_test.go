@@ -102,6 +102,6 @@ func BenchmarkRead(b *testing.B) {
 		if _, err := Read(b.Context(), world(b), []string{"-"}, Options{Now: later, Stdin: in}); err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(1e6*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	}
+	b.ReportMetric(1e6*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 }
