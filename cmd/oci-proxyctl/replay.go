@@ -46,7 +46,8 @@ func (a *app) replay() *cobra.Command {
 		Long: `replay reads logs of requests, and decides every download of a blob or a manifest under two configs,
 as the server does while all stores and upstreams work and hold everything. It says which requests
 and bytes move, what that costs, how the mean round trip changes, and which clients lose or gain a
-choice between candidates. It changes nothing and asks no server.
+choice between candidates. Costs are estimates: each byte has the price of the next one. It changes
+nothing and asks no server.
 
 LOG is a file, or - for stdin. It may be compressed with gzip or zstd. replay knows the request log
 of oci-proxy, Google's load balancers and Cloud Run (JSON of Cloud Logging), AWS's Application Load
@@ -98,7 +99,7 @@ docs/replay.md explains the results.`,
 
 func formatNames() []string {
 	var out []string
-	for _, f := range accesslog.Formats() {
+	for _, f := range accesslog.Fronts() {
 		out = append(out, string(f))
 	}
 	return out
@@ -167,7 +168,14 @@ func (a *app) runReplay(ctx context.Context, how *replaying, logs []string) erro
 
 func readAll(ctx context.Context, a *app, reader *accesslog.Reader, logs []string, run *replay.Replay) error {
 	for _, file := range logs {
-		err := reader.ReadFile(ctx, file, a.stdin, func(r *accesslog.Record) error { run.Add(r); return nil })
+		err := reader.ReadFile(ctx, file, a.stdin, func(r *accesslog.Record) error {
+			if r.Format.OfBuckets() {
+				return cli.Fail("give the log of oci-proxy, or of what stands before it; oci-proxyctl report --logs reads this one",
+					"%s:%d: this is the log of a bucket (%s), and does not say what clients asked oci-proxy for", r.File, r.Line, r.Format)
+			}
+			run.Add(r)
+			return nil
+		})
 		switch {
 		case errors.Is(err, syscall.EISDIR):
 			return cli.Fail("name the files in it", "%w", err)
