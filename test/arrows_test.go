@@ -120,7 +120,7 @@ wait:
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
-	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
+	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
 	"internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
 }
 
