@@ -56,11 +56,12 @@ func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 }
 
 // countLater counts the bytes of a redirect when only the candidate itself can give the size: just one other store
-// has reported it, or the inventories contradict each other. The proxy asks the candidate in the background, within
-// the bounds of checks, once for each blob. So whatever one store says, the bytes of the others are counted.
+// has reported it, or the inventories contradict each other, or the candidate is canonical, which gets clients without
+// being asked. The proxy asks the candidate in the background, within the bounds of checks, once for each blob. So
+// whatever one store says, the bytes of the others are counted.
 func (s *Server) countLater(w *wiring, q *request, d *decision, flow *metrics.Flow) {
 	i := d.Candidate
-	if !q.get || q.Kind != oci.KindBlob || d.size != 0 || !d.told {
+	if !q.get || q.Kind != oci.KindBlob || d.size != 0 || !d.told && i != w.snapshot.Canonical {
 		return
 	}
 	if _, asked := s.checker.Lookup(w.key(i, &q.Request)); asked || !w.spare(i) {
