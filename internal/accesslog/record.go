@@ -71,7 +71,10 @@ type Record struct {
 	Sent int64
 	// Size is the size of the whole blob, in bytes; [Unknown] otherwise. The log of a bucket has it of the object that
 	// was asked for, and the proxy's log of the blob that the client was sent to.
-	Size      int64
+	Size int64
+	// Counted is how many bytes the proxy counted for a GET: the part of the blob that the client asked for; [Unknown]
+	// otherwise. Only the proxy's log has it. Servers that wrote no `size` counted every range as the whole blob here.
+	Counted   int64
 	UserAgent string
 	// Candidate and Reason are the proxy's decision; "" when the log does not say.
 	Candidate, Reason string
@@ -96,7 +99,7 @@ type Record struct {
 }
 
 // reset makes r an empty record. Every line begins with it.
-func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Weight: 1} }
+func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Counted: Unknown, Weight: 1} }
 
 // setTime takes a time in the layout, and reports whether text is one.
 func (r *Record) setTime(layout, text string) bool {
