@@ -75,6 +75,9 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 // Sums of `bytes` are the metric of redirected bytes.
 func (d *decision) sizeAttrs(q *request, a *response) []slog.Attr {
 	var out []slog.Attr
+	if a.rid != "" {
+		out = append(out, slog.String("rid", a.rid))
+	}
 	if q.span.Kind != reach.Whole {
 		out = append(out, slog.String("range", q.span.String()))
 	}
