@@ -89,11 +89,9 @@ func (l *proxyLine) fill(r *Record) (outcome, error) {
 			return 0, fmt.Errorf("weight %q is no number from 0 to %d", l.weight, int(maxWeight))
 		}
 	}
+	r.Span = bytesOf(l.bytes)
 	if r.Size = bytesOf(l.size); l.size == "" {
-		r.Size = bytesOf(l.bytes) // servers before `size` wrote the blob's size here, also for a HEAD
-	}
-	if l.method == "GET" {
-		r.Counted = bytesOf(l.bytes)
+		r.Size = r.Span // servers before the key size wrote the size of the blob as bytes
 	}
 	r.RID = l.rid
 	r.Method, r.Place, r.Candidate, r.Reason = l.method, l.place, l.candidate, l.reason

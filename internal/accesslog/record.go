@@ -35,10 +35,12 @@ const (
 )
 
 // Formats lists all formats that a reader finds out by itself.
-func Formats() []Format { return append(Fronts(), S3, CloudFrontJSON, GCS, Azure) }
+func Formats() []Format { return append(Fronts(), S3, GCS, Azure) }
 
 // Fronts lists the formats that can say what clients asked the proxy: its own log, and those of the fronts before it.
-func Fronts() []Format { return []Format{Proxy, CloudLogging, ALB, CloudFront, Combined} }
+func Fronts() []Format {
+	return []Format{Proxy, CloudLogging, ALB, CloudFront, CloudFrontJSON, Combined}
+}
 
 // OfBuckets reports whether only buckets write logs of this format.
 func (f Format) OfBuckets() bool { return f == S3 || f == GCS || f == Azure }
@@ -72,9 +74,9 @@ type Record struct {
 	// Size is the size of the whole blob, in bytes; [Unknown] otherwise. The log of a bucket has it of the object that
 	// was asked for, and the proxy's log of the blob that the client was sent to.
 	Size int64
-	// Counted is how many bytes the proxy counted for a GET: the part of the blob that the client asked for; [Unknown]
-	// otherwise. Only the proxy's log has it. Servers that wrote no `size` counted every range as the whole blob here.
-	Counted   int64
+	// Span is how many bytes the request was for, by the proxy's log: those of its range, or the whole blob. [Unknown]
+	// in all other logs, and while the proxy did not know the size.
+	Span      int64
 	UserAgent string
 	// Candidate and Reason are the proxy's decision; "" when the log does not say.
 	Candidate, Reason string
@@ -99,7 +101,7 @@ type Record struct {
 }
 
 // reset makes r an empty record. Every line begins with it.
-func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Counted: Unknown, Weight: 1} }
+func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Span: Unknown, Weight: 1} }
 
 // setTime takes a time in the layout, and reports whether text is one.
 func (r *Record) setTime(layout, text string) bool {
@@ -108,9 +110,10 @@ func (r *Record) setTime(layout, text string) bool {
 	return err == nil
 }
 
-// setTarget takes host and path from a URL, or from the target of a request.
+// setTarget takes host, path and x-rid from a URL, or from the target of a request.
 func (r *Record) setTarget(target string) {
-	target, _, _ = strings.Cut(target, "?")
+	target, query, _ := strings.Cut(target, "?")
+	r.setQuery(query)
 	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
 		host, _, _ := strings.Cut(rest, "/")
 		r.setHost(host)
@@ -118,6 +121,26 @@ func (r *Record) setTarget(target string) {
 		return
 	}
 	r.Path = target
+}
+
+// maxRID is the longest x-rid that is kept, in bytes.
+const maxRID = 64
+
+// setQuery takes the parameter x-rid from a query, and nothing else.
+func (r *Record) setQuery(query string) {
+	for query != "" && query != "-" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if rid, ok := strings.CutPrefix(pair, "x-rid="); ok && len(rid) <= maxRID && !strings.ContainsFunc(rid, notOpaque) {
+			r.RID = rid
+			return
+		}
+	}
+}
+
+// notOpaque reports whether a character needs an escape in a query.
+func notOpaque(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
 // setHost takes a host without its port.
@@ -141,11 +164,13 @@ func (r *Record) setClient(text string) bool {
 		r.Client, r.Network = p.Masked().Addr().Unmap(), true
 		return true
 	}
-	if addr, err := netip.ParseAddr(text); err == nil {
-		r.Client = addr.Unmap().WithZone("")
-		return true
-	}
-	if at, err := netip.ParseAddrPort(text); err == nil {
+	// To try a wrong form first costs three allocations.
+	if first := strings.IndexByte(text, ':'); first < 0 || text[0] != '[' && first != strings.LastIndexByte(text, ':') {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			r.Client = addr.Unmap().WithZone("")
+			return true
+		}
+	} else if at, err := netip.ParseAddrPort(text); err == nil {
 		r.Client = at.Addr().Unmap().WithZone("")
 		return true
 	}
@@ -174,9 +199,24 @@ func (r *Record) setStatus(text string) bool {
 
 // bytesOf reads a number of bytes; [Unknown] when text is none.
 func bytesOf(text string) int64 {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 {
+	if len(text) > 18 { // it would not fit
 		return Unknown
 	}
-	return n
+	n, ok := number(text)
+	if !ok {
+		return Unknown
+	}
+	return int64(n)
+}
+
+// number reads digits, at most 18 of them. Unlike [strconv.Atoi] it makes no error of "-", which many logs write.
+func number[T string | []byte](text T) (int, bool) {
+	n := 0
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(text[i]-'0')
+	}
+	return n, len(text) > 0
 }

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"ociproxy/internal/reach"
 )
 
@@ -12,10 +14,17 @@ import (
 type begun struct {
 	seed maphash.Seed
 	recent
+	// sizes limits how often canonical is asked for nothing but a size: strangers can ask for any number of digests that
+	// no store knows.
+	sizes *rate.Limiter
 }
 
+// sizesPerSecond is enough for the sizes of 100 000 blobs, which is all that is remembered, in less than two hours.
+const sizesPerSecond = 20
+
 func newBegun() *begun {
-	return &begun{seed: maphash.MakeSeed(), recent: recent{start: time.Now(), unit: time.Minute, keep: 60}}
+	return &begun{seed: maphash.MakeSeed(), recent: recent{start: time.Now(), unit: time.Minute, keep: 60},
+		sizes: rate.NewLimiter(sizesPerSecond, sizesPerSecond)}
 }
 
 // rest reports whether q, which asks for all from some byte on, counts as the rest of the blob: it does unless the

@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A range must count with the bytes that it asks for, wherever it is sent, and the log must say the same as the metric.
@@ -81,5 +84,20 @@ func TestRangesCountWhatTheyAskFor(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Strangers who ask for digests that nobody has must not make the proxy ask canonical for the size of each.
+func TestMadeUpDigestsCostCanonicalLittle(t *testing.T) {
+	w := newWorld(t, "serves: [aws]", "serves: [azure]", "serves: [internet]", "serves: [azure]")
+	h, rw := w.server.Handler(), &discard{http.Header{}}
+	begin := time.Now()
+	for i := range 2000 {
+		h.ServeHTTP(rw, getAs(fmt.Sprintf("2001:db8:%x::1", i), fmt.Sprintf("/v2/a/blobs/sha256:%064x", i+1)))
+	}
+	allowed := sizesPerSecond + int(time.Since(begin).Seconds()*sizesPerSecond) + 1
+	poll(t, "the first are asked for", func() bool { return len(w.us.requests()) > 0 })
+	if n := len(w.us.requests()); n > allowed {
+		t.Errorf("%d requests at canonical, want at most %d", n, allowed)
 	}
 }

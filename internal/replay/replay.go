@@ -165,7 +165,7 @@ func (r *Replay) size(q *question, rec *accesslog.Record) float64 {
 	if q.Kind != oci.KindBlob {
 		return 0
 	}
-	n := rec.Counted
+	n := rec.Span
 	if n < 0 {
 		n = rec.Size
 	}
