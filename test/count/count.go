@@ -29,6 +29,8 @@ type Options struct {
 	// Backend is the URL below which a real server has the objects. Each object is read there once, and then served from
 	// memory.
 	Backend string
+	// Forgets is after how many requests it asks the backend again, as a CDN does that has forgotten an object; 0: never.
+	Forgets int
 	// Agent is the User-Agent with which it asks the backend; "" for the library's own.
 	Agent string
 	// Now is the clock of the log; nil: the real one.
@@ -97,7 +99,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.begun++
 	req.ID = s.Name + "-" + strconv.Itoa(s.begun)
 	o := s.objects[req.Key]
-	if req.Hit = o != nil; !req.Hit {
+	if req.Hit = o != nil && (s.Forgets == 0 || s.begun%s.Forgets > 0); !req.Hit {
 		o = &object{}
 		s.objects[req.Key] = o
 	}

@@ -35,8 +35,8 @@ type where struct {
 
 var clients = []where{
 	{"virginia", netip.MustParsePrefix("198.18.0.0/17"), place.Place{Cloud: "aws", Region: "us-east-1"}},
-	{"iowa", netip.MustParsePrefix("2001:db8:100::/40"), place.Place{Cloud: "gcp", Region: "us-central1"}},
-	{"amsterdam", netip.MustParsePrefix("198.18.128.0/17"), place.Place{Cloud: "azure", Region: "westeurope"}},
+	{"belgium", netip.MustParsePrefix("2001:db8:100::/40"), place.Place{Cloud: "gcp", Region: "europe-west1"}},
+	{"dublin", netip.MustParsePrefix("198.18.128.0/17"), place.Place{Cloud: "azure", Region: "northeurope"}},
 	{"home", netip.MustParsePrefix("198.19.0.0/17"), place.Place{}},
 	{"ireland", netip.MustParsePrefix("198.19.128.0/17"), place.Place{Cloud: "aws", Region: "eu-west-1"}},
 }
@@ -149,7 +149,7 @@ func (w *world) startStores(t *testing.T) {
 		w.stores[opt.Name] = count.Start(t, prefix, opt)
 	}
 	w.stores[storeCDN] = count.Start(t, prefix, count.Options{Name: storeCDN, Shape: "cloudfront", Bucket: "d111111abcdef8", Host: "cdn.example.org",
-		Now: w.now, Backend: below(w.stores["cdn-origin"].URL), Agent: "Amazon CloudFront"})
+		Now: w.now, Backend: below(w.stores["cdn-origin"].URL), Agent: "Amazon CloudFront", Forgets: 5})
 }
 
 func (w *world) startProxy(t *testing.T, main *registry.Registry) {
