@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,11 +75,11 @@ type world struct {
 	small  []blob                  // configs and layers of a few KiB
 	big    []blob                  // layers that downloads of break off
 	client *http.Client            // follows no redirect
-	day    time.Duration           // added to the clock of the stores' logs
+	day    atomic.Int64            // a time.Duration that is added to the clock of the stores' logs
 }
 
 // now is the clock of the stores.
-func (w *world) now() time.Time { return time.Now().Add(w.day) }
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.day.Load())) }
 
 // endpoint is what an S3 bucket's log shows of clients in its own region that come through an endpoint: half of them do.
 func endpoint(a netip.Addr) netip.Addr {
