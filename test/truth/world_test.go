@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
-
 	"ociproxy/internal/place"
 	"ociproxy/internal/ranges"
 	"ociproxy/test/azure"
@@ -124,21 +122,13 @@ func (w *world) blobs() []blob { return append(append([]blob(nil), w.small...), 
 func (w *world) startStores(t *testing.T) {
 	t.Helper()
 	aws, google, microsoft := s3.Start(t, "us-east-1"), gcs.Start(t, "us-central1"), azure.Start(t)
-	key, err := azblob.NewSharedKeyCredential(azure.Account, azure.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := azblob.NewClientWithSharedKeyCredential(microsoft.URL, key, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contents := map[string][]byte{}
 	for _, b := range w.blobs() {
 		aws.Put(t, b.digest, b.data)
 		ask(t, http.MethodPost, google.URL+"/upload/storage/v1/b/"+gcs.Bucket+"/o?uploadType=media&name="+url.QueryEscape(prefix+b.digest), b.data, 200)
-		if _, err := account.UploadBuffer(t.Context(), azure.Container, prefix+b.digest, b.data, nil); err != nil {
-			t.Fatal(err)
-		}
+		contents[b.digest] = b.data
 	}
+	microsoftPut(t, microsoft, contents)
 	below := func(url string) string { return strings.TrimSuffix(url, "{digest}") }
 	for _, opt := range []count.Options{
 		{Name: storeS3, Shape: "s3", Bucket: "blobs-use1", Region: "us-east-1", Backend: below(aws.URL), Seen: endpoint},
@@ -179,6 +169,7 @@ func (w *world) startProxy(t *testing.T, main *registry.Registry) {
 
 // reportConfig is the config of the deployment that the logs are of: the stores have their public names.
 const reportConfig = `version: 1
+billing: {accounts: {ours: {stores: [s3-use1, gs-usc1, az-we, cdn], otherUsageTB: 5}}}
 upstreams:
   - {name: main, url: "https://main.example.org", prefix: p, place: gcp/us-central1, canonical: true}
 stores:
@@ -222,4 +213,8 @@ func ask(t *testing.T, method, url string, body []byte, want int) *http.Response
 		t.Fatalf("%s %s: %s: %.300s", method, url, resp.Status, text)
 	}
 	return resp
+}
+
+func addrPort(a, b, c, d byte) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{a, b, c, d}), 40000)
 }
