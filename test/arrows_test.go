@@ -51,7 +51,11 @@ probe/monitor: check/judge loop probe wait
 probe/against: check/judge oci outbound probe strictjson
 probe: check/judge oci outbound strictjson wait
 doctor: check/judge cli endpoints oci outbound
-mirror: config inventory ledger loop oci place registry set store targets transfer walk
+rollup/refresh: accesslog atomicfile logsource rollup rollup/gather shard store traffic usage
+rollup/gather: accesslog logsource rollup traffic usage
+rollup: atomicfile place store traffic
+logsource: accesslog store store/address traffic
+mirror: config inventory ledger loop oci place registry set shard store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
@@ -117,13 +121,14 @@ atomicfile:
 admit:
 pace:
 strictjson:
+shard:
 wait:
 `
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
 	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
-	"internal/registry/registrytest", "internal/store/storetest", "internal/thorough",
+	"internal/registry/registrytest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
 }
 
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a

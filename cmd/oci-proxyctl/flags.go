@@ -101,6 +101,8 @@ func parallelFlag(cmd *cobra.Command, parallel *int) {
 	notNegative(cmd, "parallel")
 }
 
+const shardUsage = "do `part` I/N of the work: for N = 4, 0/4 to 3/4"
+
 // shard returns the part of the work that --shard names, or else the platform.
 func (a *app) shard(flag string) (shard.Shard, error) {
 	if flag != "" {

@@ -62,7 +62,7 @@ _COUNT) need no flag.`,
 	everyFlag(cmd, &f.every)
 	dryRunFlag(cmd, &f.dry)
 	fl.BoolVar(&f.full, "full", false, "also read the images that are complete")
-	fl.StringVar(&f.shard, "shard", "", "copy `part` I/N of the blobs: for N = 4, 0/4 to 3/4")
+	fl.StringVar(&f.shard, "shard", "", shardUsage)
 	fl.StringVar(&f.progress, "progress", "auto", "`form` of progress on stderr: auto, bars, plain or none")
 	f.listen.flags(cmd)
 	a.completeStores(cmd, &f.file, targets.Written)

@@ -123,7 +123,7 @@ func (r *Record) setFront(v *[frontCells]string) error {
 	if !ok {
 		return fmt.Errorf("%q is no time", strings.TrimSpace(date+" "+at))
 	}
-	if !r.setClient(v[frontClient]) {
+	if v[frontClient] != "-" && !r.setClient(v[frontClient]) {
 		return fmt.Errorf("%q is no address", v[frontClient])
 	}
 	if status == "000" { // the client closed the connection before it got an answer

@@ -50,7 +50,10 @@ func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
 		case `"timestamp"`:
 			at, err = p.text()
 			entry = true
-		case `"insertId"`, `"logName"`:
+		case `"insertId"`:
+			entry = true
+			r.RequestID, err = p.text() // an entry that comes twice has the same
+		case `"logName"`:
 			entry = true
 			err = p.dec.SkipValue()
 		case `"httpRequest"`:

@@ -54,6 +54,9 @@ func (s *sums) report(t *tally) *Report {
 	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
 		r.ours = append(r.ours, s.bills[day].ours...)
 	}
+	if s.charges != nil {
+		r.charges = s.chargesOf()
+	}
 	s.warn(t, r)
 	return r
 }
@@ -210,6 +213,9 @@ func (s *sums) warn(t *tally, r *Report) {
 			continue
 		}
 		note("the config has no store %q: its %s requests (%s) are not counted", name, count(stray.Requests), size(stray.Bytes))
+	}
+	if s.w.in.Objects != nil && t.several() {
+		note("logs of the stores and of the proxy tell of the same blobs: the table of blobs is left out; give one kind of log to see it")
 	}
 	for _, c := range r.Sources {
 		if c.Complete > 0 && c.Complete < usage.Enough {

@@ -6,13 +6,19 @@ import (
 	"ociproxy/internal/traffic"
 )
 
+// These are the lines for the source of a copy. The copy is billed once, with its destination.
+const (
+	s3CopySource    = "REST.COPY.OBJECT_GET"
+	azureCopySource = "CopyBlobSource"
+)
+
 // s3Operation reads REST.GET.OBJECT, BATCH.DELETE.OBJECT, S3.EXPIRE.OBJECT.
 func s3Operation(text string) traffic.Operation {
 	from, rest, _ := strings.Cut(text, ".")
 	verb, kind, _ := strings.Cut(rest, ".")
 	switch {
-	case verb == "COPY" && strings.HasSuffix(kind, "_GET"):
-		return traffic.Other // AWS bills the copy once
+	case text == s3CopySource:
+		return traffic.Other
 	case verb == "COPY":
 		return traffic.CopyOf
 	case verb == "DELETE" || verb == "EXPIRE" || kind == "MULTI_OBJECT_DELETE":
@@ -73,6 +79,8 @@ func azureOperation(text string) traffic.Operation {
 	switch {
 	case text == "GetBlob":
 		return traffic.Get
+	case text == azureCopySource:
+		return traffic.Other
 	case strings.HasPrefix(text, "Copy"), strings.HasSuffix(text, "FromURL"):
 		return traffic.CopyOf
 	case strings.HasPrefix(text, "Get"):

@@ -233,7 +233,7 @@ func (c *Classifier) classOf(rec *accesslog.Record, site *site, op traffic.Opera
 	switch {
 	case ofLifecycle(rec):
 		return traffic.Lifecycle
-	case op == traffic.CopyOf || rec.Operation == copySource || strings.HasSuffix(rec.Requester, "/s3-replication"):
+	case op == traffic.CopyOf || ofCopy(rec):
 		return traffic.Copy
 	case !read && (rec.Requester != "" || rec.Format == accesslog.GCS), c.isOwn(rec, site):
 		return traffic.Own
@@ -245,8 +245,11 @@ func (c *Classifier) classOf(rec *accesslog.Record, site *site, op traffic.Opera
 	return traffic.Client
 }
 
-// copySource is the second line that S3 writes for a copy: the read of its source.
-const copySource = "REST.COPY.OBJECT_GET"
+// ofCopy reports whether a line is the read of a copy's source, for which S3 and Azure write a line of its own, or S3
+// replicated an object.
+func ofCopy(rec *accesslog.Record) bool {
+	return rec.Operation == s3CopySource || rec.Operation == azureCopySource || strings.HasSuffix(rec.Requester, "/s3-replication")
+}
 
 func ofLifecycle(rec *accesslog.Record) bool {
 	switch rec.Format {

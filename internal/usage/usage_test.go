@@ -152,6 +152,7 @@ func TestClassify(t *testing.T) {
 		{"Azure's network", azure("10.0.0.4:5", "GetBlob", "200", "4096", "x", anonymous), "az endpoint get azure/westeurope 4096 blob"},
 		{"a shared address", azure("100.64.0.4:5", "GetBlob", "200", "4096", "x", anonymous), "az endpoint get azure/westeurope 4096 blob"},
 		{"an upload to Azure", azure("192.0.2.1:5", "PutBlockList", "201", "0", "x", `{"type":"OAuth","requester":{"objectId":"o"}}`), "az own put  0 blob"},
+		{"the read of a copy at Azure", azure("192.0.2.1:5", "CopyBlobSource", "200", "0", "x", `{"type":"OAuth"}`), "az copy other  0 blob"},
 		{"Azure's lifecycle", azure("", "DeleteBlob", "202", "0", "OLCMScanner", `{"type":"TrustedAccess"}`), "az lifecycle delete azure/westeurope 0 blob"},
 		{"Azure does not say", azure("192.0.2.1:5", "GetBlob", "200", `""`, "x", anonymous), "az client get  0 blob unsized"},
 

@@ -1,8 +1,9 @@
 locals {
-  # `oci-proxyctl replay --log-format cloudfront` reads the format w3c. It takes the names from the line #Fields.
+  # `oci-proxyctl report --logs` reads the format w3c. It takes the names from the line #Fields. x-host-header tells the
+  # store: cs(Host) is the distribution's own name.
   fields = [
     "date", "time", "x-edge-location", "sc-bytes", "c-ip", "cs-method", "cs(Host)", "cs-uri-stem", "sc-status",
-    "cs(User-Agent)", "x-edge-result-type", "x-edge-request-id", "cs-protocol", "time-taken", "ssl-protocol",
+    "cs(User-Agent)", "x-edge-result-type", "x-edge-request-id", "x-host-header", "cs-protocol", "time-taken", "ssl-protocol",
     "cs-protocol-version", "time-to-first-byte", "x-edge-detailed-result-type", "sc-content-len", "sc-range-start",
     "sc-range-end",
   ]

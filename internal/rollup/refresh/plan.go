@@ -25,7 +25,7 @@ import (
 
 // Options of a [Plan].
 type Options struct {
-	Into       store.Bucket // where the roll-ups are
+	Into       store.Bucket // where the roll-ups are; nil plans as if there were none
 	From       []*logsource.Source
 	Days       logsource.Days // of log objects
 	Shard      shard.Shard
@@ -124,6 +124,9 @@ func NewPlan(ctx context.Context, opt Options) (*Plan, error) {
 		}
 	}
 	slices.SortStableFunc(p.Units, func(a, b *Unit) int { return strings.Compare(a.Day, b.Day) })
+	if opt.Into == nil {
+		return p, nil
+	}
 	return p, p.compare(ctx)
 }
 

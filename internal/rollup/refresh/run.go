@@ -88,7 +88,7 @@ func (p *Plan) spill(u *Unit) int64 {
 // Run makes the files of the units that are due. A unit that fails does not keep the others from being made. The error
 // is about all: ctx ended, or the disk is too small. Files that were made stay.
 func (p *Plan) Run(ctx context.Context, progress *gather.Progress) (*Report, error) {
-	r := &Report{Window: rollup.Window.String(), Missed: missed, Others: p.Others}
+	r := &Report{Window: rollup.Window.String(), Missed: missed, Others: p.Others, Left: []usage.Leftover{}, Faults: []string{}, Failed: []Failure{}}
 	if need, left, dir := p.Disk(); need > left {
 		return r, fmt.Errorf("%w: up to %d bytes may be spilled to %s, which has %d left", ErrDisk, need, dir, left)
 	}
@@ -113,9 +113,9 @@ func (p *Plan) Run(ctx context.Context, progress *gather.Progress) (*Report, err
 			break
 		}
 	}
-	r.Left = left.List()
+	r.Left = append(r.Left, left.List()...)
 	if p.opt.DropAddresses {
-		r.Faults = nil
+		r.Faults = []string{}
 	}
 	return r, err
 }

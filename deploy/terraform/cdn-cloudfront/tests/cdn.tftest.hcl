@@ -58,8 +58,8 @@ run "promises" {
     error_message = "The format is that of standard logs."
   }
   assert {
-    condition     = length(setsubtract(["date", "time", "c-ip", "cs-method", "cs-uri-stem", "sc-status", "sc-bytes"], aws_cloudwatch_log_delivery.log[0].record_fields)) == 0 && !contains(aws_cloudwatch_log_delivery.log[0].record_fields, "cs(Cookie)") && !contains(aws_cloudwatch_log_delivery.log[0].record_fields, "cs-uri-query")
-    error_message = "The logs have what replay reads, and neither cookies nor queries."
+    condition     = length(setsubtract(["date", "time", "c-ip", "cs-method", "cs-uri-stem", "sc-status", "sc-bytes", "x-edge-request-id", "x-host-header"], aws_cloudwatch_log_delivery.log[0].record_fields)) == 0 && !contains(aws_cloudwatch_log_delivery.log[0].record_fields, "cs(Cookie)") && !contains(aws_cloudwatch_log_delivery.log[0].record_fields, "cs-uri-query")
+    error_message = "The logs have what report reads, and neither cookies nor queries."
   }
   assert {
     condition     = [for b in [aws_s3_bucket_public_access_block.log[0]] : [b.block_public_acls, b.block_public_policy, b.ignore_public_acls, b.restrict_public_buckets]] == [[true, true, true, true]] && aws_s3_bucket_lifecycle_configuration.log[0].rule[0].expiration[0].days == 90

@@ -1,0 +1,2 @@
+// Package rollups tests roll-ups with the built program, a real bucket and a real query engine.
+package rollups
