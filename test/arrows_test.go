@@ -78,6 +78,7 @@ registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 fronts: wait
+delivered: accesslog traffic usage
 usage: accesslog config oci place ranges store/address traffic
 bill: config place price store/address traffic
 accesslog:
@@ -130,7 +131,7 @@ wait:
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
-	"internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
+	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
 	"internal/registry/registrytest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
 }
 

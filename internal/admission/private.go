@@ -143,7 +143,8 @@ func (p *private) note(resp *http.Response) {
 		return
 	}
 	name := parsed.Digest.String()
-	here := resp.Header.Get("Location") == strings.ReplaceAll(p.store, "{digest}", name)
+	to, _, _ := strings.Cut(resp.Header.Get("Location"), "?") // the URL of a store has no query, but the redirect may have an id
+	here := to == strings.ReplaceAll(p.store, "{digest}", name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.seen[name]

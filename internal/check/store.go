@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"strings"
 
@@ -20,13 +21,14 @@ type storeProbe struct {
 	url   string // with {digest}: the URL that clients get
 	check string // with {digest}: the URL that the proxy asks; "" when it is the same
 	state config.State
+	rid   bool // redirects carry an id
 }
 
 func newStoreProbe(s config.Store, opts *Options) *storeProbe {
 	p := &storeProbe{
 		probe: probe{kind: kindStore, name: s.Name, opts: opts, families: families(s.Families),
 			lenient: s.State == config.Filling},
-		url: s.URL, state: s.State,
+		url: s.URL, state: s.State, rid: s.RequestID,
 	}
 	if s.Check != s.URL {
 		p.check = s.Check
@@ -72,6 +74,9 @@ func (p *storeProbe) images(ctx context.Context, samples []sample) {
 	p.reads(ctx, small)
 	if big != small {
 		p.reads(ctx, big)
+	}
+	if p.rid {
+		p.ignores(ctx, small)
 	}
 	if p.check != "" {
 		p.read("check.head", judge.Head(p.head(ctx, at(p.check, small.Digest.String()), 0, nil), small))
@@ -135,6 +140,38 @@ func (p *storeProbe) biggest(ctx context.Context, s sample, small judge.Blob) ju
 	}
 	return small
 }
+
+// ignores asks for a blob with two ids that the server's redirects could carry. The store must answer as without them, and a
+// CDN must have the second answer in its cache.
+func (p *storeProbe) ignores(ctx context.Context, b judge.Blob) {
+	if b.Size < 1 {
+		return
+	}
+	span := judge.Span{From: 0, To: min(tailSize, b.Size) - 1}
+	ask := func() judge.Answer {
+		url := at(p.url, b.Digest.String()) + "?x-rid=" + rand.Text()
+		return p.get(ctx, url, tailSize, 0, map[string]string{"Range": span.Header(false)})
+	}
+	if v := judge.Ranged(ask(), b, span, nil); v.Result == Failed {
+		p.say("x-rid", judge.Fail(hintRID, "with an id in the URL: %s", v.Detail))
+		return
+	}
+	again := ask()
+	said := ""
+	for _, name := range []string{"X-Cache", "Cf-Cache-Status", "X-Cache-Status"} {
+		if said = again.Header.Get(name); said != "" {
+			break
+		}
+	}
+	if strings.Contains(strings.ToLower(said), "miss") {
+		p.say("x-rid", judge.Warn(hintRID, "%s with a second id in the URL: each id seems to make a copy of its own", said))
+		return
+	}
+	p.say("x-rid", judge.Good("the store ignores the id"))
+}
+
+// hintRID says what to do when a store does not ignore the id.
+const hintRID = "keep the query out of the CDN's cache key, or remove requestID from the store"
 
 // reads makes the checks on a blob that the store holds.
 func (p *storeProbe) reads(ctx context.Context, b judge.Blob) {

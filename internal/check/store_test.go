@@ -119,6 +119,19 @@ func TestStoreFaults(t *testing.T) {
 			w.Header().Set("Cache-Control", "private, no-store")
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(im.blobs[base(r)]))
 		}), check: "cache-control", result: Warning, detail: "private", hint: "immutable"},
+		{name: "ignores an id", edit: withID, check: "x-rid", result: OK, detail: "ignores the id"},
+		{name: "refuses an id", edit: withID, fault: func(_ *image, w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.RawQuery != "" {
+				w.WriteHeader(400)
+			}
+			return r.URL.RawQuery != ""
+		}, check: "x-rid", result: Failed, detail: "400", hint: "remove requestID"},
+		{name: "a CDN with the id in its key", edit: withID, fault: func(_ *image, w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.RawQuery != "" {
+				w.Header().Set("X-Cache", "Miss from cloudfront")
+			}
+			return false
+		}, check: "x-rid", result: Warning, detail: "each id seems to make a copy", hint: "out of the CDN's cache key"},
 		{name: "private bucket", fault: always(403), check: "head", result: Failed, detail: "403 for 3 of 3", hint: "private bucket"},
 		{name: "holds nothing", fault: always(404), check: "head", result: Warning, detail: "404 for 3 blobs", hint: "mirror the image"},
 		{name: "being filled", fault: always(403), edit: func(_ *world, s *config.Store) { s.State = config.Filling },
@@ -293,3 +306,6 @@ func (f *flip) Write(b []byte) (int, error) {
 	b[0] ^= 0xff
 	return f.ResponseWriter.Write(b)
 }
+
+// withID turns the id of redirects on.
+func withID(_ *world, s *config.Store) { s.RequestID = true }

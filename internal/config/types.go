@@ -415,6 +415,10 @@ type Store struct {
 	RedirectsTo []string `yaml:"redirectsTo"`
 	// Announce says when clients may be sent here: `announce: {from: 2026-12-10}`.
 	Announce Announce `yaml:"announce"`
+	// RequestID gives each redirect to the store an id of its own, as the parameter `x-rid` of the URL. The store's access
+	// log then has the id of the line of the server's log. Set it only when `oci-proxyctl check` shows that the store ignores
+	// the parameter, and that a CDN keeps it out of its cache key.
+	RequestID bool `yaml:"requestID"`
 	// Insecure permits `http://` URLs. Use it only for tests and closed networks.
 	Insecure bool `yaml:"insecure"`
 }

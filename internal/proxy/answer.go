@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 type response struct {
 	status   int
 	location string // with 307
+	rid      string // the id that it carries; "" for none
 	body     []byte
 	json     bool
 	shared   *document     // instead of body: a page that caches may keep
@@ -77,12 +79,20 @@ func (s *Server) respond(ctx context.Context, w *wiring, q *request, d *decision
 	case d.Action == route.Relay:
 		return s.relay(ctx, w, q, d)
 	default:
-		return response{
-			status: http.StatusTemporaryRedirect, location: w.snapshot.Candidates[d.Candidate].Location(q.Request),
-			by: d.Candidate, why: d.Reason,
+		c := &w.snapshot.Candidates[d.Candidate]
+		a := response{status: http.StatusTemporaryRedirect, location: c.Location(q.Request), by: d.Candidate, why: d.Reason}
+		if c.RequestID && q.Kind == oci.KindBlob {
+			// Nobody can guess it, and it says nothing about the client.
+			a.rid = rand.Text()
+			a.location += ridQuery + a.rid
 		}
+		return a
 	}
 }
+
+// ridQuery begins the query of a redirect that carries an id. The URLs of stores have no query. Amazon S3 documents that it
+// ignores parameters that begin with x-, and writes them into its log.
+const ridQuery = "?x-rid="
 
 // refusal answers with an error of the specification.
 func refusal(err error) response {

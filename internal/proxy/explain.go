@@ -172,6 +172,9 @@ func (e *Explanation) fill(w *wiring, q *request, d *decision) {
 	if e.Path != "" {
 		e.Answer.Location = c.Location(q.Request)
 	}
+	if c.RequestID && q.Kind == oci.KindBlob {
+		e.Notes = append(e.Notes, "each redirect to "+c.Name+" carries an id of its own ("+ridQuery[1:]+"…), which the request log has as rid")
+	}
 }
 
 // retried explains that the address is sent past a candidate because of what it asked for before.

@@ -10,6 +10,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/probeid"
+	"ociproxy/internal/reach"
 	"ociproxy/internal/route"
 )
 
@@ -32,7 +33,7 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 		}
 		weight = 1 / share
 	}
-	attrs := make([]slog.Attr, 0, 16)
+	attrs := make([]slog.Attr, 0, 20)
 	attrs = append(attrs,
 		slog.String("method", r.Method),
 		slog.String("kind", classNames[q.class]),
@@ -53,8 +54,8 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 				slog.String("candidate", w.snapshot.Candidates[i].Name),
 				slog.String("reason", a.why.String()))
 		}
-		if d.size > 0 && !q.probed() {
-			attrs = append(attrs, slog.Int64("bytes", d.size))
+		if !q.probed() {
+			attrs = append(attrs, d.sizeAttrs(q, a)...)
 		}
 	}
 	if ua := r.UserAgent(); ua != "" {
@@ -68,6 +69,25 @@ func (s *Server) logRequest(w *wiring, r *http.Request, q *request, d *decision,
 		}
 	}
 	s.log.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// sizeAttrs returns the size of the blob, the part of it that was asked for, and the bytes that are counted for a redirect.
+// Sums of `bytes` are the metric of redirected bytes.
+func (d *decision) sizeAttrs(q *request, a *response) []slog.Attr {
+	var out []slog.Attr
+	if a.rid != "" {
+		out = append(out, slog.String("rid", a.rid))
+	}
+	if q.span.Kind != reach.Whole {
+		out = append(out, slog.String("range", q.span.String()))
+	}
+	if d.size > 0 {
+		out = append(out, slog.Int64("size", d.size))
+		if q.get && a.location != "" {
+			out = append(out, slog.Int64("bytes", d.bytes(q)))
+		}
+	}
+	return out
 }
 
 // probeAttrs returns what marks a line as a probe's. Its `client` is who sent it, never the client that it claims to be.

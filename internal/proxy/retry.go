@@ -14,8 +14,12 @@ import (
 // the table of addresses says of this request, because that determines how its bytes are counted.
 func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) {
 	was := d.Candidate
-	if d.refused != nil || q.Kind != oci.KindBlob || was == route.NoCandidate || d.Reason == route.Pinned {
-		return // the operator's pins have priority
+	if d.refused != nil || q.Kind != oci.KindBlob || was == route.NoCandidate {
+		return
+	}
+	if d.Reason == route.Pinned { // the operator's pins have priority
+		d.rest = s.begun.rest(q)
+		return
 	}
 	c := &w.snapshot.Candidates[was]
 	ask := reach.Request{
@@ -31,6 +35,9 @@ func (s *Server) retry(ctx context.Context, w *wiring, q *request, d *decision) 
 	}
 	said := s.reach.Ask(&ask)
 	d.rest = said.Rest
+	if ask.Last {
+		d.rest = s.begun.rest(q) // the table does not record these requests
+	}
 	if said.Event != reach.None {
 		s.metrics.Paths.WithLabelValues(said.Event.String()).Inc()
 	}

@@ -71,6 +71,7 @@ type Server struct {
 	evidence *reach.Evidence
 	stays    *stays
 	again    *again
+	begun    *begun
 	repeated afterwards // limits checks of repeated requests
 	tags     tagMemory
 
@@ -121,8 +122,8 @@ func New(opt Options) (*Server, error) {
 	if opt.Supervisor == nil {
 		opt.Supervisor = nobody{}
 	}
-	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), started: time.Now(), together: together,
-		changed: make(chan struct{}, 1), warned: map[string]time.Time{}}
+	s := &Server{opt: opt, log: opt.Logger, client: opt.Client, relays: newRelays(), stays: newStays(), again: newAgain(), begun: newBegun(),
+		started: time.Now(), together: together, changed: make(chan struct{}, 1), warned: map[string]time.Time{}}
 	s.overrides.Store(opt.Overrides)
 	s.source, s.metrics = newSource(&s.opt), metrics.New(opt.Version)
 	if opt.Publication != nil {

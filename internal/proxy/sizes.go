@@ -56,18 +56,28 @@ func (s *Server) ownSize(w *wiring, q *request, i int) int64 {
 }
 
 // countLater counts the bytes of a redirect when only the candidate itself can give the size: just one other store
-// has reported it, or the inventories contradict each other. The proxy asks the candidate in the background, within
-// the bounds of checks, once for each blob. So whatever one store says, the bytes of the others are counted.
+// has reported it, or the inventories contradict each other, or the candidate is canonical, which gets clients without
+// being asked. The proxy asks the candidate in the background, within the bounds of checks, once for each blob. So
+// whatever one store says, the bytes of the others are counted.
 func (s *Server) countLater(w *wiring, q *request, d *decision, flow *metrics.Flow) {
 	i := d.Candidate
-	if !q.get || q.Kind != oci.KindBlob || d.size != 0 || !d.told {
+	if !q.get || q.Kind != oci.KindBlob || d.size != 0 {
 		return
 	}
-	if _, asked := s.checker.Lookup(w.key(i, &q.Request)); asked || !w.spare(i) {
+	if _, asked := s.checker.Lookup(w.key(i, &q.Request)); asked {
+		return
+	}
+	var client netip.Prefix // it pays for the check
+	if !d.told {
+		if client = q.network(); i != w.snapshot.Canonical || !s.begun.sizes.Allow() {
+			return
+		}
+	}
+	if !w.spare(i) {
 		return
 	}
 	span, rest, cents := q.span, d.rest, d.Cents
-	s.checker.Recheck(netip.Prefix{}, w.target(i, &q.Request), func(known existence.Answer) {
+	s.checker.Recheck(client, w.target(i, &q.Request), func(known existence.Answer) {
 		flow.Carry(bytesOf(known.Size, span, rest), cents)
 	})
 }

@@ -9,9 +9,9 @@ import (
 type Span struct {
 	// Kind says which of the other fields count.
 	Kind SpanKind
-	// First is the first byte, Last the last one.
+	// First is the first byte, Last the last one. A [Scattered] span with a First asks for the rest from there, too.
 	First, Last int64
-	// Count is how many bytes a [Scattered] span asks for.
+	// Count is how many bytes a [Scattered] span asks for, beside that rest.
 	Count int64
 }
 
@@ -23,7 +23,7 @@ const (
 	Whole     SpanKind = iota // no Range header
 	Open                      // bytes=N-
 	Closed                    // bytes=N-M
-	Scattered                 // the last N bytes, or several closed ranges: not significant
+	Scattered                 // the last N bytes, or several ranges: not significant
 	Other                     // a server ignores it and answers with the complete blob: not significant
 )
 
@@ -46,10 +46,10 @@ func ParseSpan(values []string) Span {
 		one := parseOne(strings.Trim(spec, " \t"))
 		several = several || all != Span{}
 		switch {
-		case one.Kind == Other || several && (one.Kind == Open || all.Kind == Open):
+		case one.Kind == Other:
 			return Span{Kind: Other}
 		case several:
-			all = Span{Kind: Scattered, Count: min(all.count()+one.count(), most)}
+			all = all.and(one)
 		default:
 			all = one
 		}
@@ -72,12 +72,43 @@ func parseOne(spec string) Span {
 	return Span{Kind: Other}
 }
 
-// count returns how many bytes a closed or scattered span asks for.
+// and returns the span that asks for the bytes of both.
+func (s Span) and(o Span) Span {
+	out := Span{Kind: Scattered, Count: min(s.count()+o.count(), most)}
+	for _, one := range []Span{s, o} {
+		if one.Kind != Closed && one.First > 0 && (out.First == 0 || one.First < out.First) {
+			out.First = one.First
+		}
+	}
+	return out
+}
+
+// count returns how many bytes a span asks for, beside the rest from a First.
 func (s Span) count() int64 {
-	if s.Kind == Closed {
+	switch {
+	case s.Kind == Closed:
 		return s.Last - s.First + 1
+	case s.Kind == Open && s.First == 0:
+		return most
 	}
 	return s.Count
+}
+
+// String returns the span as a Range header has it, without its unit; "" for [Whole]. Of several ranges, and of a header
+// that servers ignore, it says only that.
+func (s Span) String() string {
+	switch s.Kind {
+	case Open:
+		return strconv.FormatInt(s.First, 10) + "-"
+	case Closed:
+		return strconv.FormatInt(s.First, 10) + "-" + strconv.FormatInt(s.Last, 10)
+	case Scattered:
+		return "scattered"
+	case Other:
+		return "ignored"
+	case Whole:
+	}
+	return ""
 }
 
 // most is larger than any blob. What the code adds to it does not overflow.
@@ -105,6 +136,8 @@ func (s Span) Bytes(size int64) int64 {
 		return 0
 	case s.Kind == Whole || s.Kind == Other || s.Kind == Open && s.First == 0:
 		return size
+	case s.Kind == Scattered && s.First > 0:
+		return min(s.Count+max(0, size-s.First), size)
 	case s.Kind == Scattered:
 		return min(s.Count, size)
 	case s.Kind == Closed && s.First < size:

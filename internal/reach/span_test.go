@@ -19,8 +19,10 @@ func TestParseSpan(t *testing.T) {
 		{[]string{"bytes=-500"}, Span{Kind: Scattered, Count: 500}},
 		{[]string{"bytes=0-1,5-9"}, Span{Kind: Scattered, Count: 7}},
 		{[]string{"bytes=0-1, -9,5-5"}, Span{Kind: Scattered, Count: 12}},
-		{[]string{"bytes=0-1,5-"}, Span{Kind: Other}},
-		{[]string{"bytes=5-,0-1"}, Span{Kind: Other}},
+		{[]string{"bytes=0-1,5-"}, Span{Kind: Scattered, Count: 2, First: 5}},
+		{[]string{"bytes=5-,0-1"}, Span{Kind: Scattered, Count: 2, First: 5}},
+		{[]string{"bytes=9-,0-1,5-,-3"}, Span{Kind: Scattered, Count: 5, First: 5}},
+		{[]string{"bytes=0-,-5"}, Span{Kind: Scattered, Count: most}},
 		{[]string{"bytes=0-1,"}, Span{Kind: Other}},
 		{[]string{"bytes=-"}, Span{Kind: Other}},
 		{[]string{"bytes=--5"}, Span{Kind: Other}},
@@ -45,10 +47,24 @@ func TestBytesOfASpan(t *testing.T) {
 	for header, want := range map[string]int64{
 		"bytes=0-": size, "bytes=0-99": 100, "bytes=900-1999": 100, "bytes=1000-1999": 0, "bytes=0-9223372036854775807": size,
 		"bytes=-10": 10, "bytes=-5000": size, "bytes=0-9,20-29": 20, "bytes=9-3": size, "lines=1-2": size, "bytes=5-": 0,
+		"bytes=-0": 0, "bytes=0-9,900-": 110, "bytes=0-9,5000-": 10, "bytes=0-,-5": size, "bytes=0-899,900-,-50": size,
 	} {
 		if got := ParseSpan([]string{header}).Bytes(size); got != want {
 			t.Errorf("%s: %d bytes, want %d", header, got, want)
 		}
+	}
+}
+
+func TestSpanAsText(t *testing.T) {
+	for header, want := range map[string]string{
+		"bytes=0-": "0-", "bytes=17-": "17-", "bytes=007-9": "7-9", "bytes=-500": "scattered", "bytes=0-1,5-": "scattered", "lines=1-2": "ignored",
+	} {
+		if got := ParseSpan([]string{header}).String(); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+	if got := (Span{}).String(); got != "" {
+		t.Errorf("no header: %q", got)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestSameAsExplain(t *testing.T) {
 		host := []string{"", "direct.example.org", "registry.example.org"}[r.IntN(3)]
 		i, j := n%configs, (n+1+n/configs)%configs
 		run := New(Options{Old: sides[i], Next: sides[j]})
-		run.Add(&accesslog.Record{Method: "GET", Client: addr, Host: host, Path: path, Status: 307, Weight: 1, Sent: 1, Size: 1})
+		run.Add(&accesslog.Record{Method: "GET", Client: addr, Host: host, Path: path, Status: 307, Weight: 1, Sent: 1, Size: 1, Span: 1})
 		report := run.Report()
 		was, is := explained(t, servers[i], addr, host, path), explained(t, servers[j], addr, host, path)
 		seen[was.Answer.Reason]++

@@ -166,7 +166,10 @@ func (r *Replay) size(q *question, rec *accesslog.Record) float64 {
 	if q.Kind != oci.KindBlob {
 		return 0
 	}
-	n := rec.Size
+	n := rec.Span
+	if n < 0 {
+		n = rec.Size
+	}
 	if n < 0 && (rec.Status == statusWhole || rec.Status == statusPart) {
 		n = rec.Sent // the front delivered the blob itself
 	}

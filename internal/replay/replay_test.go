@@ -62,7 +62,7 @@ var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 const blob = "/v2/pause/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func get(client, path string, size int64) *accesslog.Record {
-	r := &accesslog.Record{Method: "GET", Path: path, Status: 307, Weight: 1, Sent: 300, Size: size, Time: noon}
+	r := &accesslog.Record{Method: "GET", Path: path, Status: 307, Weight: 1, Sent: 300, Size: size, Span: size, Time: noon}
 	if client != "" {
 		r.Client = netip.MustParseAddr(client)
 	}

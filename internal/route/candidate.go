@@ -81,6 +81,8 @@ type Candidate struct {
 	Rollout int
 	// IPv4 and IPv6 say over which address families clients can reach it.
 	IPv4, IPv6 bool
+	// RequestID says that each redirect to it carries an id of its own.
+	RequestID bool
 	// Canonical marks the one upstream that has everything by definition.
 	Canonical bool
 

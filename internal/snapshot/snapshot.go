@@ -34,7 +34,7 @@ func With(cfg *config.Config, matrix route.Matrix, change func(*route.Candidate)
 			Name: st.Name, Kind: route.Store, Place: st.Place, CDN: st.CDN, Price: st.Price,
 			URL: st.URL, Check: st.Check, Serves: route.Serves(st.Serves), Active: st.State == config.Active, State: string(st.State),
 			Announced: st.Announce.Note(st.State),
-			Rollout:   st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6,
+			Rollout:   st.Rollout, IPv4: st.Families.IPv4, IPv6: st.Families.IPv6, RequestID: st.RequestID,
 		})
 	}
 	for i := range cfg.Upstreams {

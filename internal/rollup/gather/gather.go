@@ -26,6 +26,9 @@ type Options struct {
 	Reader func() *accesslog.Reader
 	// Days are the days of the requests that count; lines of other days are passed. The zero value is all days.
 	Days logsource.Days
+	// Each, if not nil, sees each line that counts before it is summed, and may change what it counts for. All workers call
+	// it at once.
+	Each func(*usage.Use, *accesslog.Record) error
 	// Progress, if not nil, is updated while the logs are read.
 	Progress *Progress
 }
@@ -157,14 +160,14 @@ func (w *worker) read(ctx context.Context, o *logsource.Object) error {
 		return err
 	}
 	defer in.Close()
-	var disk error
+	var own error
 	err = w.reader.Read(ctx, o.String(), in, func(rec *accesslog.Record) error {
-		disk = w.count(rec)
-		return disk
+		own = w.count(rec)
+		return own
 	})
 	switch {
-	case disk != nil:
-		return fmt.Errorf("spill to disk: %w", disk)
+	case own != nil:
+		return fmt.Errorf("count the lines of %s: %w", o, own)
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, logsource.ErrDamaged):
@@ -181,7 +184,7 @@ func (w *worker) done(o *logsource.Object) {
 	w.opt.Progress.Objects.Add(1)
 }
 
-// count counts one line. The error is that of the disk.
+// count counts one line. The error is that of the disk, or of Options.Each.
 func (w *worker) count(rec *accesslog.Record) error {
 	use, ok := w.opt.Classifier.Count(rec, &w.result.Left)
 	if !ok {
@@ -190,6 +193,11 @@ func (w *worker) count(rec *accesslog.Record) error {
 	if !w.opt.Days.Has(use.Day) {
 		w.result.Passed++
 		return nil
+	}
+	if w.opt.Each != nil {
+		if err := w.opt.Each(&use, rec); err != nil {
+			return err
+		}
 	}
 	if use.Unsized {
 		w.result.Unsized++

@@ -1,0 +1,152 @@
+package truth
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"ociproxy/internal/accesslog"
+	"ociproxy/internal/delivered"
+	"ociproxy/internal/usage"
+	"ociproxy/test/parts"
+)
+
+// centsPerGiB are the list prices of 2026-11 that the cells meet beyond the first 5 TB, by store and client place, and
+// dollarsPerRequest those of a GET or HEAD; CloudFront's first ten million are free. They stand here a second time, by hand, so that a wrong unit, step or row of the
+// program's tables is noticed.
+var (
+	centsPerGiB = map[string]float64{
+		"s3-use1 aws/us-east-1":    0, // the same region
+		"s3-use1 aws/eu-west-1":    2, // another region of Amazon
+		"gs-usc1 gcp/europe-west1": 5,
+		"az-we azure/northeurope":  2,
+		"cdn ":                     11, // nobody knows where these clients are: the dearest area
+	}
+	dollarsPerRequest = map[string]float64{storeS3: 0.0004e-3, storeGCS: 0.0004e-3, storeAzure: 0.005e-4}
+)
+
+// learned is the load of a day from whose logs factors are learned.
+func learned() []mix {
+	bigs := map[string]int{"containerd": 64, "crane": 66, "stargz": 30, "soci": 30, "curl": 64}
+	return []mix{{"virginia", 300, bigs}, {"belgium", 300, bigs}, {"dublin", 300, bigs}, {"home", 300, bigs}}
+}
+
+// judged is the load of the day on which they are judged: other programs in each place, and many more small blobs.
+func judged() []mix {
+	return []mix{
+		{"virginia", 3000, map[string]int{"crane": 90, "curl": 90}},
+		{"ireland", 400, map[string]int{"curl": 20}},
+		{"belgium", 3400, map[string]int{"containerd": 160, "soci": 20}},
+		{"dublin", 3400, map[string]int{"stargz": 90, "soci": 60}},
+		{"home", 3400, map[string]int{"containerd": 20, "crane": 60, "curl": 100, "stargz": 30}},
+	}
+}
+
+func TestSlowTruth(t *testing.T) {
+	parts.Slow(t)
+	w := start(t)
+	first, second := w.record(t, -2, learned()), w.record(t, -1, learned())
+	factors := learn(t, first, second)
+	before := w.counters(t)
+	day := w.record(t, 0, judged())
+	after := w.counters(t)
+	truth := day.truth()
+
+	t.Run("the logs of the stores", func(t *testing.T) {
+		got := day.logs.stores().account(t, day.day, options{}).cells()
+		if wrong := truth.off(t, "logs", got, 1000); len(wrong) > 0 {
+			t.Errorf("more than 2 %% off:\n%s", strings.Join(wrong, "\n"))
+		}
+	})
+	corrected := day.logs.only(proxyLog).account(t, day.day, options{each: factors.Apply}).cells()
+	raw := day.logs.only(proxyLog).account(t, day.day, options{}).cells()
+	t.Run("the proxy's log", func(t *testing.T) {
+		if wrong := truth.joined().off(t, "log", corrected, enough); len(wrong) > 0 {
+			t.Errorf("more than 2 %% off:\n%s", strings.Join(wrong, "\n"))
+		}
+		if wrong := truth.joined().off(t, "log without factors", raw, enough); len(wrong) < 2 {
+			t.Errorf("without factors only these cells are off, so the test proves nothing about them: %q", wrong)
+		}
+	})
+	t.Run("the proxy's counters", func(t *testing.T) {
+		// They do not say which programs pulled. The mix is that of the request log of the same day.
+		got := cells{}
+		for k, v := range after {
+			bytes := v - before[k]
+			if logged := raw.at(k).bytes; ratio(bytes, logged) < -1e-9 || ratio(bytes, logged) > 0.001 {
+				t.Errorf("%v: the counters say %.0f bytes, the log %.0f", k, bytes, logged)
+			}
+			is := got.at(k)
+			is.bytes = bytes * corrected.at(k).bytes / raw.at(k).bytes
+			is.usd = corrected.at(k).usd
+		}
+		if wrong := truth.joined().off(t, "counters", got, enough); len(wrong) > 0 {
+			t.Errorf("more than 2 %% off:\n%s", strings.Join(wrong, "\n"))
+		}
+	})
+	t.Run("a sample of the proxy's log", func(t *testing.T) { sampled(t, day, raw) })
+	t.Run("the factors of the day itself", func(t *testing.T) {
+		f, refused := learn(t, day), 0
+		day.logs.only(proxyLog).account(t, day.day, options{each: func(use *usage.Use, rec *accesslog.Record) error {
+			if f.Apply(use, rec) != nil {
+				refused = 1
+			}
+			return nil
+		}})
+		if refused == 0 {
+			t.Error("a day was judged by what was learned on it")
+		}
+	})
+	t.Run("faults", func(t *testing.T) { seeded(t, day, truth, factors) })
+	t.Log(factors.Of(delivered.Class{Kind: "crane", Size: delivered.SizeOf(256 << 10)}))
+	t.Log(factors.Of(delivered.Class{Kind: "curl", Size: delivered.SizeOf(256 << 10)}))
+}
+
+// sampled compares a tenth of the log with the whole: it must be off by no more than it says.
+func sampled(t *testing.T, day *recording, whole cells) {
+	a := sample(day.logs.only(proxyLog)).account(t, day.day, options{})
+	for k, is := range a.cells() {
+		said := 0.0
+		for _, f := range a.Flows {
+			if f.Cloud == k.cloud && f.Store == k.store {
+				said = max(said, f.Error)
+			}
+		}
+		off := ratio(is.bytes, whole.at(k).bytes)
+		t.Logf("%v: %.1f %% off, ± %.1f %% said", k, 100*off, 100*said)
+		if said == 0 || max(off, -off) > 2*said {
+			t.Errorf("%v: %.1f %% off, ± %.1f %% said", k, 100*off, 100*said)
+		}
+	}
+}
+
+// sample returns about a tenth of the lines of the proxy's log as log.requests 0.1 writes them.
+func sample(l logs) logs {
+	l = maps.Clone(l)
+	var out strings.Builder
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for line := range strings.Lines(l[proxyLog]) {
+		if rnd.IntN(10) == 0 {
+			out.WriteString(strings.Replace(line, `"weight":1,`, `"weight":10,`, 1))
+		}
+	}
+	l[proxyLog] = out.String()
+	return l
+}
+
+// counters returns the bytes of the proxy's metric by cell.
+func (w *world) counters(t *testing.T) map[cell]float64 {
+	t.Helper()
+	out := map[cell]float64{}
+	for _, store := range []string{storeS3, storeGCS, storeAzure, storeCDN} {
+		for _, cloud := range []string{"aws", "gcp", "azure", ""} {
+			n := w.proxy.Metric(t, "ociproxy_redirected_bytes_total", fmt.Sprintf("candidate=%q", store), fmt.Sprintf("{candidate=%[1]q,cloud=%[2]q", store, cloud))
+			if n > 0 {
+				out[cell{cloud: cloud, store: store}] = n
+			}
+		}
+	}
+	return out
+}
