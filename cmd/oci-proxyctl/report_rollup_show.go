@@ -59,6 +59,7 @@ func writeRollup(w io.Writer, r *refresh.Report) error {
 		count int64
 	}{
 		{"malformed lines", c.Malformed}, {"other events", c.Other}, {"downloads without a size", r.Unsized}, {"damaged log objects", r.Damaged},
+		{"lines of far days", r.Far},
 	} {
 		if f.count > 0 {
 			facts.Row(f.name, humanize.Comma(f.count))

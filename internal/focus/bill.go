@@ -226,8 +226,7 @@ func (b *Bill) add(r *Row, t table, file int, name string, line int64) bool {
 	if regular && meter != nil && ladder(kind) && fits {
 		b.usage.add(usageKey{month, r.Provider, r.Payer, kind, r.Region}, ownUsage, r, quantity)
 	}
-	service := meter != nil || storageService(r.Service)
-	if who == others && (!service || r.Resource == "" && regular) {
+	if who == others && (!storageService(r.Service) || r.Resource == "" && regular) {
 		return false // another service of the account, or a region in which nothing of ours is
 	}
 	b.period(r, month)

@@ -118,12 +118,12 @@ func rowsIn(t *testing.T, c *Collector) (rows []traffic.Row) {
 // TestCollector gives random lines in any order to any number of parts, with memory for all of them or for a few, and
 // wants what the model says.
 func TestCollector(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 17))
-		lines := randomLines(r, 20_000, []int{1, 50, 5000}[seed%3])
+		lines := randomLines(r, 8000, []int{1, 50, 2000}[seed%3])
 		want, objects, duplicates := model(lines)
 		parts := 1 + r.IntN(4)
-		memory := []int64{0, 1 << 20, 100 << 10}[r.IntN(3)]
+		memory := []int64{0, 1 << 20, 200 << 10}[seed%3]
 		c := NewCollector(CollectorOptions{Dir: t.TempDir(), Memory: memory, Parts: parts, Top: 1000})
 		r.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 		for _, l := range lines {
@@ -139,8 +139,8 @@ func TestCollector(t *testing.T) {
 		if counts.Duplicates != duplicates || counts.Counted != int64(len(lines))-duplicates {
 			t.Errorf("seed %d: %d duplicates of %d lines, want %d", seed, counts.Duplicates, counts.Counted, duplicates)
 		}
-		if (memory == 100<<10) != (c.Spilled() > 1<<20) {
-			t.Logf("seed %d: %d bytes of memory, %d spilled", seed, memory, c.Spilled())
+		if (memory == 0) != (c.Spilled() == 0) {
+			t.Errorf("seed %d: %d bytes of memory, %d spilled", seed, memory, c.Spilled())
 		}
 		same(t, want, rowsIn(t, c))
 		got := map[traffic.Object]traffic.Object{}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/store"
@@ -21,8 +22,7 @@ import (
 // Options of [Read], [ReadObjects] and [Infos]. The zero value reads everything.
 type Options struct {
 	// Begin and End select the rows: the first day, and the day after the last one. 0: no limit. For objects they
-	// select whole months. Of files with a day in their name only those of Begin's day before to End's day after are
-	// opened: log objects may have requests of the day before, and come a day late.
+	// select whole months. Files whose name has a day more than [Slack] days away are not opened.
 	Begin, End traffic.Day
 	// From, if not "", selects the objects that were counted from this source: a request is in the proxy's log and in
 	// the log of the store.
@@ -41,9 +41,9 @@ type Info struct {
 	Meta
 }
 
-// slack is how many days before and after a log object's day its requests may be. S3 delivers most logs within hours,
-// and CloudFront up to 24 hours late.
-const slack = 2
+// Slack is how many days before and after the day in a file's name its requests may be. Most providers deliver logs
+// within a day. Other logs may have a file for each month, named by its first or last day.
+const Slack = 35
 
 // Read returns the rows of the roll-ups in a place: a directory, a file, a pattern of file names, or the URL of a
 // bucket and prefix. Rows of several files may have the same key: add them up. A file that is no roll-up ends the
@@ -51,7 +51,7 @@ const slack = 2
 func Read(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Row, error] {
 	return func(yield func(*traffic.Row, error) bool) {
 		var texts interned
-		eachFile(ctx, from, Rows, opt, func(err error) { yield(nil, err) }, func(f *one) (bool, error) {
+		eachFile(ctx, from, Rows, opt, func(err error) { yield(nil, err) }, func(f *oneFile) (bool, error) {
 			o, err := open[fileRow](f.in, f.size, Rows)
 			if err != nil {
 				return false, err
@@ -68,8 +68,11 @@ func Read(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Row,
 				}
 				r := row.row()
 				texts.row(&r)
-				if !yield(&r, nil) || ctx.Err() != nil {
-					return false, ctx.Err()
+				if !yield(&r, nil) {
+					return false, nil
+				}
+				if err := ctx.Err(); err != nil {
+					return false, err
 				}
 			}
 			return true, nil
@@ -82,7 +85,7 @@ func Read(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Row,
 func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Object, error] {
 	return func(yield func(*traffic.Object, error) bool) {
 		var texts interned
-		eachFile(ctx, from, Objects, opt, func(err error) { yield(nil, err) }, func(f *one) (bool, error) {
+		eachFile(ctx, from, Objects, opt, func(err error) { yield(nil, err) }, func(f *oneFile) (bool, error) {
 			o, err := open[fileObject](f.in, f.size, Objects)
 			if err != nil {
 				return false, err
@@ -102,8 +105,11 @@ func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traff
 				}
 				r := row.object()
 				r.Client.Cloud, r.Client.Region = texts.of(r.Client.Cloud), texts.of(r.Client.Region)
-				if !yield(&r, nil) || ctx.Err() != nil {
-					return false, ctx.Err()
+				if !yield(&r, nil) {
+					return false, nil
+				}
+				if err := ctx.Err(); err != nil {
+					return false, err
 				}
 			}
 			return true, nil
@@ -113,7 +119,7 @@ func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traff
 
 // Infos describes the files of rows that [Read] reads.
 func Infos(ctx context.Context, from string, opt Options) (all []Info, err error) {
-	eachFile(ctx, from, Rows, opt, func(e error) { err = e }, func(f *one) (bool, error) {
+	eachFile(ctx, from, Rows, opt, func(e error) { err = e }, func(f *oneFile) (bool, error) {
 		o, err := open[fileRow](f.in, f.size, Rows)
 		if err == nil {
 			all = append(all, Info{f.name, o.file.NumRows(), f.size, *o.meta})
@@ -126,8 +132,8 @@ func Infos(ctx context.Context, from string, opt Options) (all []Info, err error
 // ErrNone says that a place has no roll-ups.
 var ErrNone = errors.New("there are no roll-ups")
 
-// one is one file to read.
-type one struct {
+// oneFile is one file to read.
+type oneFile struct {
 	name string
 	in   io.ReaderAt
 	size int64
@@ -135,7 +141,7 @@ type one struct {
 
 // eachFile opens the files of a kind in a place, one after the other, until each returns false or an error. fail gets
 // the error.
-func eachFile(ctx context.Context, from string, kind Kind, opt Options, fail func(error), each func(*one) (more bool, err error)) {
+func eachFile(ctx context.Context, from string, kind Kind, opt Options, fail func(error), each func(*oneFile) (more bool, err error)) {
 	found, err := listing(ctx, from, kind, opt)
 	if err != nil {
 		fail(err)
@@ -145,11 +151,41 @@ func eachFile(ctx context.Context, from string, kind Kind, opt Options, fail fun
 		fail(fmt.Errorf("read %s: %w: `oci-proxyctl report rollup` makes them", from, ErrNone))
 		return
 	}
-	for _, f := range found {
-		if !within(f.name, opt) {
-			continue
+	found = slices.DeleteFunc(found, func(f location) bool { return !within(f.name, opt) })
+	ctx, cancel := context.WithCancel(ctx)
+	files := make(chan chan fetched, ahead)
+	var fetchers sync.WaitGroup
+	defer func() {
+		cancel()
+		for rest := range files {
+			(<-rest).close()
 		}
-		more, err := f.visit(ctx, opt.Dir, each)
+		fetchers.Wait()
+	}()
+	fetchers.Go(func() {
+		defer close(files)
+		for _, f := range found {
+			one := make(chan fetched, 1)
+			select {
+			case files <- one:
+			case <-ctx.Done():
+				return
+			}
+			fetchers.Go(func() { one <- f.fetch(ctx, opt.Dir) })
+		}
+	})
+	for _, f := range found {
+		one, ok := <-files
+		if !ok {
+			fail(context.Cause(ctx))
+			return
+		}
+		got := <-one
+		more, err := false, got.err
+		if err == nil {
+			more, err = each(&oneFile{f.name, got.file, got.size})
+		}
+		got.close()
 		if err != nil {
 			fail(fmt.Errorf("read %s: %w", f.name, err))
 		}
@@ -157,6 +193,17 @@ func eachFile(ctx context.Context, from string, kind Kind, opt Options, fail fun
 			return
 		}
 	}
+}
+
+// ahead is how many files are fetched before they are read: many are small, and far away.
+const ahead = 8
+
+// fetched is an open file, or why there is none.
+type fetched struct {
+	file  *os.File
+	size  int64
+	close func()
+	err   error
 }
 
 // within reports whether a file may have rows of the days that opt selects, by the day in its name.
@@ -170,30 +217,30 @@ func within(name string, opt Options) bool {
 	if err != nil {
 		return true
 	}
-	return day+slack >= opt.Begin && (opt.End == 0 || day-slack < opt.End)
+	return day+Slack >= opt.Begin && (opt.End == 0 || day-Slack < opt.End)
 }
 
-// place is a file, or an object of a bucket.
-type found struct {
+// location is a file, or an object of a bucket.
+type location struct {
 	name   string
 	size   int64
 	bucket store.Bucket // nil: a file
 	key    string
 }
 
-func listing(ctx context.Context, from string, kind Kind, opt Options) ([]found, error) {
+func listing(ctx context.Context, from string, kind Kind, opt Options) ([]location, error) {
 	if strings.Contains(from, "://") {
 		b, err := store.Open(ctx, from, opt.Store)
 		if err != nil {
 			return nil, err
 		}
-		var all []found
+		var all []location
 		for at, err := range b.List(ctx, string(kind)+"/", "") {
 			if err != nil {
 				return nil, err
 			}
 			if strings.HasSuffix(at.Key, Suffix) {
-				all = append(all, found{b.String() + "/" + at.Key, at.Size, b, at.Key})
+				all = append(all, location{b.String() + "/" + at.Key, at.Size, b, at.Key})
 			}
 		}
 		return all, nil
@@ -221,39 +268,37 @@ func listing(ctx context.Context, from string, kind Kind, opt Options) ([]found,
 		names = matches
 	}
 	slices.Sort(names)
-	var all []found
+	var all []location
 	for _, name := range names {
 		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, found{name: name, size: info.Size()})
+		all = append(all, location{name: name, size: info.Size()})
 	}
 	return all, nil
 }
 
-// visit opens the file, calls each, and closes it.
-func (f *found) visit(ctx context.Context, dir string, each func(*one) (bool, error)) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
+// fetch opens the file. Of an object it makes a copy.
+func (f *location) fetch(ctx context.Context, dir string) fetched {
+	got := fetched{size: f.size, close: func() {}, err: ctx.Err()}
+	if got.err != nil {
+		return got
 	}
 	if f.bucket == nil {
-		file, err := os.Open(f.name)
-		if err != nil {
-			return false, err
+		if got.file, got.err = os.Open(f.name); got.err == nil {
+			got.close = func() { _ = got.file.Close() } // only read
 		}
-		defer file.Close()
-		return each(&one{f.name, file, f.size})
+		return got
 	}
 	if f.size > MaxFile {
-		return false, fmt.Errorf("it has %d bytes, at most %d are read", f.size, int64(MaxFile))
+		got.err = fmt.Errorf("it has %d bytes, at most %d are read", f.size, int64(MaxFile))
+		return got
 	}
-	copied, size, err := download(ctx, f.bucket, f.key, dir)
-	if err != nil {
-		return false, err
+	if got.file, got.size, got.err = download(ctx, f.bucket, f.key, dir); got.err == nil {
+		got.close = func() { atomicfile.CloseScratch(got.file) }
 	}
-	defer atomicfile.CloseScratch(copied)
-	return each(&one{f.name, copied, size})
+	return got
 }
 
 // download copies an object into a file without a name: readers of Parquet read here and there, and a request for each

@@ -89,7 +89,8 @@ type Plan struct {
 	// Others is how many units belong to other shards.
 	Others int
 
-	opt Options
+	opt  Options
+	free func(dir string) (int64, error) // bytes that a disk has left
 }
 
 // Due lists the units that are to be made, and the bytes of their logs.
@@ -109,7 +110,7 @@ func NewPlan(ctx context.Context, opt Options) (*Plan, error) {
 		opt.Now = time.Now
 	}
 	opt.Workers = max(opt.Workers, 1)
-	p := &Plan{opt: opt}
+	p := &Plan{opt: opt, free: free}
 	for i, s := range opt.From {
 		for _, other := range opt.From[:i] {
 			if logsource.Overlaps(s.String(), other.String()) {

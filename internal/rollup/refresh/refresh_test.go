@@ -3,6 +3,7 @@ package refresh
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -306,8 +307,39 @@ func TestLeftOut(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.want(t, lines)
+	quiet := s.opt
+	quiet.DropAddresses, quiet.Redo = true, true
+	p, err := NewPlan(t.Context(), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Run(t.Context(), nil); err != nil || got.Made != 1 || len(got.Faults) > 0 {
+		t.Errorf("with text of lines, or not made: %+v, %v", got, err)
+	}
 	infos, err := rollup.Infos(t.Context(), s.into, rollup.Options{})
 	if err != nil || len(infos) != 1 || infos[0].Counts.Left[string(usage.ForeignBucket)] != 1 || infos[0].Logs != s.logs || infos[0].LogDay != firstDay.String() {
 		t.Errorf("%+v, %v", infos, err)
+	}
+}
+
+// TestDisk wants a run refused that the disk has no room for, before it begins.
+func TestDisk(t *testing.T) {
+	s, r := newScene(t), rand.New(rand.NewPCG(1, 1))
+	s.write(t, firstDay, 1, rolluptest.Lines(r, firstDay, 10, 5))
+	p := s.plan(t)
+	need, left, dir := p.Disk()
+	if need != least || left <= 0 || dir != s.opt.Dir {
+		t.Errorf("need %d, left %d in %s", need, left, dir)
+	}
+	p.Units[0].Bytes, p.Units[0].compressed = 10<<30, 4<<30
+	if need, _, _ := p.Disk(); need < 3<<30 || need > 4<<30 {
+		t.Errorf("10 GiB, of which 4 are compressed, need %d", need)
+	}
+	p.free = func(string) (int64, error) { return 1 << 30, nil }
+	if got, err := p.Run(t.Context(), nil); !errors.Is(err, ErrDisk) || got.Made > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if rows, err := os.ReadDir(s.into); err != nil || len(rows) > 0 {
+		t.Errorf("something was written: %v, %v", rows, err)
 	}
 }

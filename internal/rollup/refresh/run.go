@@ -32,6 +32,8 @@ type Report struct {
 	Counts  rollup.Counts `json:"counts"`
 	Unsized int64         `json:"withoutBytes"`
 	Damaged int64         `json:"damagedLogObjects"`
+	// Far is how many lines do not count because they are more than [rollup.Slack] days from the day of their log.
+	Far int64 `json:"ofFarDays"`
 	// Window and Missed say which duplicates are noticed.
 	Window string           `json:"duplicateWindow"`
 	Missed string           `json:"duplicatesNotNoticed"`
@@ -64,7 +66,7 @@ func (p *Plan) Disk() (need, left int64, dir string) {
 	for _, u := range due {
 		need = max(need, p.spill(u))
 	}
-	left, err := free(dir)
+	left, err := p.free(dir)
 	if err != nil {
 		left = 0
 	}
@@ -178,8 +180,12 @@ func (u *Unit) objects(ctx context.Context) iter.Seq2[*logsource.Object, error] 
 func (p *Plan) try(ctx context.Context, u *Unit, r *Report, left *usage.Left, progress *gather.Progress) error {
 	c := rollup.NewCollector(rollup.CollectorOptions{Dir: p.opt.Dir, Memory: p.opt.Memory, Parts: p.opt.Workers, Top: p.opt.Top})
 	defer c.Close()
+	days := logsource.Days{}
+	if u.day != 0 { // readers of some days do not open files of others
+		days = logsource.Days{Begin: u.day - rollup.Slack, End: u.day + rollup.Slack + 1}
+	}
 	got, err := gather.Run(ctx, u.objects(ctx), gather.Options{
-		Classifier: p.opt.Classifier, Collector: c, Workers: p.opt.Workers, Reader: p.opt.Reader, Progress: progress,
+		Days: days, Classifier: p.opt.Classifier, Collector: c, Workers: p.opt.Workers, Reader: p.opt.Reader, Progress: progress,
 	})
 	if err != nil {
 		return err
@@ -211,6 +217,7 @@ func (p *Plan) try(ctx context.Context, u *Unit, r *Report, left *usage.Left, pr
 	r.Counts.Add(counts)
 	r.Unsized += got.Unsized
 	r.Damaged += got.Damaged
+	r.Far += got.Passed
 	left.Merge(&got.Left)
 	for name, n := range got.Unknown {
 		r.Unknown[name] += n
