@@ -24,12 +24,13 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood out
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
 	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
-	inventory/write key lease ledger listener manifest mirror oci outbound override place probe probe/against
+	inventory/write key lease ledger listener manifest mirror oci outbound override place price probe probe/against
 	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
 	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
 	store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
+focus: bill cli config place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
 	proxy store store/address wait
@@ -37,7 +38,7 @@ proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existe
 	listener metrics oci outbound override probeid publication publication/follow ranges reach route
 	set snapshot wait
 usable: clientip config endpoints route snapshot
-replay: accesslog config oci place ranges route snapshot
+replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
@@ -55,7 +56,7 @@ rollup/refresh: accesslog atomicfile logsource rollup rollup/gather shard store 
 rollup/gather: accesslog logsource rollup traffic usage
 rollup: atomicfile place store traffic
 logsource: accesslog store store/address traffic
-mirror: config inventory ledger loop oci place registry set shard store targets transfer walk
+mirror: config inventory ledger loop oci place price registry set shard store targets transfer walk
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
@@ -78,6 +79,7 @@ store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 fronts: wait
 usage: accesslog config oci place ranges store/address traffic
+bill: config place price store/address traffic
 accesslog:
 credential: command outbound
 command:
@@ -95,12 +97,12 @@ config/edit: atomicfile config
 infra: config place store/address
 probeid: clientip key
 config/gen: config
-config: clientip endpoints key oci place
+config: clientip endpoints key oci place price
 clientip:
 listener: wait
 traffic: place
-place:
-metrics: oci
+place: price
+metrics: oci price
 systemd:
 lastgood: atomicfile
 docs:
@@ -116,6 +118,7 @@ key: atomicfile
 endpoints: strictjson
 store/address:
 outbound:
+price:
 atomicfile:
 admit:
 pace:

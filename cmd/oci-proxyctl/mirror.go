@@ -41,7 +41,8 @@ func (a *app) mirror() *cobra.Command {
 		Long: `mirror reads the repositories that the mirror stanza of the config selects and finds the blobs that
 are missing from a store with a bucket. It writes to active and filling stores, and not to those
 that are draining or off. It reads each blob once and writes it to all of these stores. It records
-in each store's inventory what the store holds and which images are complete.
+in each store's inventory what the store holds and which images are complete. --dry-run estimates
+what the bytes cost.
 
 You may stop it at any time. What was copied is recorded, and the next run, on any machine,
 continues from there. Several runs may work at once; --shard gives each a part of the blobs. Jobs of

@@ -189,7 +189,7 @@ func writePlan(w io.Writer, p *mirror.Plan) error {
 		facts.Row("blobs skipped", humanize.Comma(p.Skipped))
 	}
 	facts.Row("time", "at least "+time.Duration(p.Seconds*float64(time.Second)).Round(time.Second).String()+", by requestsPerSecond and bandwidthMBps")
-	facts.Row("cost", dollars(p.Cents)+" for bytes that leave a place, run beside the source; requests and storage are not in it")
+	facts.Row("estimate", dollars(p.Cents)+" for bytes that leave a place, run beside the source; requests and storage are not in it")
 	if _, err := facts.WriteTo(w); err != nil {
 		return err
 	}

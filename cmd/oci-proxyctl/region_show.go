@@ -129,7 +129,7 @@ func writeGains(b *strings.Builder, d *regionDoc) error {
 		fmt.Fprintf(b, "and %d more: --output json lists all\n", more)
 	}
 	if d.Saved != nil {
-		fmt.Fprintf(b, "In the last %d days %s sent them %s, which cost $%.2f less.\n", savedDays, d.Name, size(d.Saved.Bytes), d.Saved.USD)
+		fmt.Fprintf(b, "In the last %d days %s sent them %s, which cost an estimated $%.2f less.\n", savedDays, d.Name, size(d.Saved.Bytes), d.Saved.USD)
 	}
 	return err
 }

@@ -46,7 +46,8 @@ func (a *app) replay() *cobra.Command {
 		Long: `replay reads logs of requests, and decides every download of a blob or a manifest under two configs,
 as the server does while all stores and upstreams work and hold everything. It says which requests
 and bytes move, what that costs, how the mean round trip changes, and which clients lose or gain a
-choice between candidates. It changes nothing and asks no server.
+choice between candidates. Costs are estimates: each byte has the price of the next one. It changes
+nothing and asks no server.
 
 LOG is a file, or - for stdin. It may be compressed with gzip or zstd. replay knows the request log
 of oci-proxy, Google's load balancers and Cloud Run (JSON of Cloud Logging), AWS's Application Load

@@ -13,6 +13,7 @@ import (
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/bill"
 	"ociproxy/internal/cli"
+	"ociproxy/internal/focus"
 	"ociproxy/internal/report"
 	"ociproxy/internal/traffic"
 )
@@ -135,57 +136,61 @@ func (how *reporting) check() error {
 	return nil
 }
 
-// makeReport reads the sources and makes the report of the days of the flags. charges asks for its charges, too.
-func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*report.Report, *report.Input, error) {
+// makeReport reads the sources and makes the report of the days of the flags. charges asks for its charges, too. The bill
+// is nil without --billing.
+func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*report.Report, *report.Input, *focus.Bill, error) {
 	now := time.Now()
 	begin, end, err := how.days(now)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := how.check(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cfg, err := a.loaded(ctx, how.config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	book, err := bill.New(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	in := &report.Input{Config: cfg, File: how.config, Book: book, Begin: begin, End: end, Per: report.Per(how.per), Now: now, Charges: charges}
 	if in.Held, err = a.held(ctx, cfg, how); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	var billed *focus.Bill
+	if len(how.billing) > 0 {
+		if billed, err = a.readBills(ctx, cfg, how, now); err != nil {
+			return nil, nil, nil, err
+		}
+		in.Before = func(month traffic.Day) bill.Before { return billed.Before(book, month) }
 	}
 	g := &gathering{a: a, how: how, in: in}
 	defer g.close()
 	if err := g.all(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	r, err := report.Make(ctx, in)
 	switch {
 	case errors.Is(err, report.ErrTooLong):
-		return nil, nil, cli.Usage("leave out --per day, or choose fewer days with --begin and --end", "%w", err)
+		return nil, nil, nil, cli.Usage("leave out --per day, or choose fewer days with --begin and --end", "%w", err)
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	case len(r.Flows)+len(r.Other) == 0:
-		return nil, nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
+		return nil, nil, nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
 	}
 	r.Warnings = append(r.Warnings, g.warnings...)
-	return r, in, nil
+	return r, in, billed, nil
 }
 
 func (a *app) runReport(ctx context.Context, how *reporting) error {
-	r, in, err := a.makeReport(ctx, how, false)
+	r, in, billed, err := a.makeReport(ctx, how, false)
 	if err != nil {
 		return err
 	}
-	if len(how.billing) > 0 {
-		b, err := a.readBills(ctx, in.Config, how, in.Now)
-		if err != nil {
-			return err
-		}
-		r.Billed = b.Compare(r.Ours(), in.Begin, in.End)
+	if billed != nil {
+		r.Billed = billed.Compare(r.Ours(), in.Begin, in.End)
 	}
 	return a.printReport(r, how)
 }

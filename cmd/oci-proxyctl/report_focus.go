@@ -38,7 +38,7 @@ docs/reconciling-bills.md explains the columns.`,
 }
 
 func (a *app) runReportFocus(ctx context.Context, how *reporting) error {
-	r, _, err := a.makeReport(ctx, how, true)
+	r, _, _, err := a.makeReport(ctx, how, true)
 	if err != nil {
 		return err
 	}

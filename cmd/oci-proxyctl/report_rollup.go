@@ -116,7 +116,7 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 	if err != nil {
 		return err
 	}
-	classifier, err := a.classifier(ctx, cfg, &how.logs)
+	classifier, _, err := a.classifier(ctx, cfg, &how.logs)
 	if err != nil {
 		return err
 	}
@@ -168,16 +168,16 @@ func (a *app) openRollups(ctx context.Context, into string, dry bool) (store.Buc
 }
 
 // classifier makes what finds out for which store, client place and purpose a line of a log is.
-func (a *app) classifier(ctx context.Context, cfg *config.Config, flags *logFlags) (*usage.Classifier, error) {
-	where, err := a.locate(ctx, &replaying{seed: flags.seed, feedTimeout: 15 * time.Second}, cfg, nil)
+func (a *app) classifier(ctx context.Context, cfg *config.Config, flags *logFlags) (c *usage.Classifier, warnings []string, err error) {
+	located := replaying{seed: flags.seed, feedTimeout: 15 * time.Second}
+	where, err := a.locate(ctx, &located, cfg, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c, err := usage.New(cfg, where.ranges, usage.Options{Own: flags.own, Store: flags.store})
-	if err != nil {
-		return nil, cli.Usage("--own and --log-store must fit the config", "%w", err)
+	if c, err = usage.New(cfg, where.ranges, usage.Options{Own: flags.own, Store: flags.store}); err != nil {
+		return nil, nil, cli.Usage("--own and --log-store must fit the config", "%w", err)
 	}
-	return c, nil
+	return c, located.warnings, nil
 }
 
 func (a *app) rollUp(ctx context.Context, how *rollupFlags, plan *refresh.Plan) error {

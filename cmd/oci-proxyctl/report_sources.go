@@ -137,24 +137,20 @@ func (g *gathering) fleet(ctx context.Context, url string) error {
 // logs reads the logs into a collector, which keeps only sums.
 func (g *gathering) logs(ctx context.Context) error {
 	flags := &g.how.logs
-	located := replaying{seed: flags.seed, feedTimeout: 15 * time.Second}
-	where, err := g.a.locate(ctx, &located, g.in.Config, nil)
+	classifier, warnings, err := g.a.classifier(ctx, g.in.Config, flags)
 	if err != nil {
 		return err
 	}
-	g.warnings = append(g.warnings, located.warnings...)
-	classifier, err := usage.New(g.in.Config, where.ranges, usage.Options{Own: flags.own, Store: flags.store})
-	if err != nil {
-		return cli.Usage("--own and --log-store must fit the config", "%w", err)
-	}
+	g.warnings = append(g.warnings, warnings...)
 	days := logsource.Days{Begin: g.in.Begin, End: g.in.End}
+	late := logsource.Days{Begin: days.Begin, End: days.End + 1} // logs may be delivered a day later
 	var objects []iter.Seq2[*logsource.Object, error]
 	for _, text := range flags.logs {
 		source, err := logsource.Parse(ctx, text, logsource.Options{Stdin: g.a.stdin, Store: g.buckets()})
 		if err != nil {
 			return cli.Usage("a file, a pattern, s3://…, gs://…, azblob://…, or -", "--logs %s: %w", text, err)
 		}
-		objects = append(objects, source.List(ctx, days))
+		objects = append(objects, source.List(ctx, late))
 	}
 	workers := runtime.GOMAXPROCS(0)
 	collector := rollup.NewCollector(rollup.CollectorOptions{Parts: workers})

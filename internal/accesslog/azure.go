@@ -9,10 +9,7 @@ import (
 
 // azureLine has the values of one resource log of Azure Storage: as a diagnostic setting writes it into a storage
 // account, or as a row of the table StorageBlobLogs.
-type azureLine struct {
-	time, category, operation, status, client, id, uri                             string
-	account, key, agent, sent, size, kind, object, application, resource, response string
-}
+type azureLine [azureCells]string
 
 // azureCell is a value that is read.
 type azureCell int
@@ -33,6 +30,7 @@ const (
 	azureKind
 	azureObject
 	azureApplication
+	azureCells
 	azureIdentity   // an object with who asked
 	azureProperties // an object with all else
 )
@@ -70,39 +68,6 @@ var azureKeys = map[string]azureCell{
 	"Internal_WorkspaceResourceId": 0, "TableName": 0,
 }
 
-func (l *azureLine) set(cell azureCell, text string) {
-	switch cell {
-	case azureTime:
-		l.time = text
-	case azureCategory:
-		l.category = text
-	case azureOperation:
-		l.operation = text
-	case azureStatus:
-		l.status = text
-	case azureClient:
-		l.client = text
-	case azureID:
-		l.id = text
-	case azureURI:
-		l.uri = text
-	case azureAccount:
-		l.account = text
-	case azureKey:
-		l.key = text
-	case azureAgent:
-		l.agent = text
-	case azureSent:
-		l.sent = text
-	case azureKind:
-		l.kind = text
-	case azureObject:
-		l.object = text
-	case azureApplication:
-		l.application = text
-	}
-}
-
 // azureKey reads the value of a key in `properties` or `identity`.
 func (p *jsonParser) azureKey(key string) error {
 	cell := topKeys[key].azure
@@ -115,39 +80,39 @@ func (p *jsonParser) azureKey(key string) error {
 		return p.dec.SkipValue()
 	}
 	text, err := p.text()
-	p.azure.set(cell, text)
+	p.azure[cell] = text
 	return err
 }
 
 // fill makes a record of the line.
 func (l *azureLine) fill(r *Record) (outcome, error) {
-	if !strings.HasPrefix(l.category, "Storage") {
+	if !strings.HasPrefix(l[azureCategory], "Storage") {
 		return isOther, nil // another service of Azure
 	}
 	r.Format = Azure
-	if !r.setTime(time.RFC3339Nano, l.time) {
-		return 0, fmt.Errorf("time %q is no time", l.time)
+	if !r.setTime(time.RFC3339Nano, l[azureTime]) {
+		return 0, fmt.Errorf("time %q is no time", l[azureTime])
 	}
-	if l.operation == "" {
+	if l[azureOperation] == "" {
 		return 0, errors.New("it has no operation")
 	}
-	if l.client != "" && !r.setClient(l.client) {
-		return 0, fmt.Errorf("%q is no address", l.client)
+	if l[azureClient] != "" && !r.setClient(l[azureClient]) {
+		return 0, fmt.Errorf("%q is no address", l[azureClient])
 	}
-	if l.status != "" && !r.setStatus(l.status) {
-		return 0, fmt.Errorf("%q is no status", l.status)
+	if l[azureStatus] != "" && !r.setStatus(l[azureStatus]) {
+		return 0, fmt.Errorf("%q is no status", l[azureStatus])
 	}
-	r.Operation, r.RequestID, r.UserAgent = l.operation, l.id, l.agent
-	r.setTarget(l.uri)
-	r.Sent = bytesOf(l.sent)
-	r.setAzureObject(l.account, strings.Trim(l.key, `"`))
+	r.Operation, r.RequestID, r.UserAgent = l[azureOperation], l[azureID], l[azureAgent]
+	r.setTarget(l[azureURI])
+	r.Sent = bytesOf(l[azureSent])
+	r.setAzureObject(l[azureAccount], strings.Trim(l[azureKey], `"`))
 	switch {
-	case l.object != "":
-		r.Requester = l.object
-	case l.application != "":
-		r.Requester = l.application
-	case l.kind != "" && l.kind != "Anonymous":
-		r.Requester = l.kind // a key of the account, or a signature: the log does not say whose
+	case l[azureObject] != "":
+		r.Requester = l[azureObject]
+	case l[azureApplication] != "":
+		r.Requester = l[azureApplication]
+	case l[azureKind] != "" && l[azureKind] != "Anonymous":
+		r.Requester = l[azureKind] // a key of the account, or a signature: the log does not say whose
 	}
 	return isRequest, nil
 }

@@ -24,7 +24,7 @@ type declaredField string
 // declaredFields lists what a layout can name. "-" is a field that is not read.
 var declaredFields = []declaredField{
 	"-", "time", "client", "method", "host", "path", "query", "status", "sent", "size", "agent", "id", "bucket", "key",
-	"operation", "requester", "weight",
+	"requester", "weight",
 }
 
 var separators = map[string]byte{"tab": '\t', "space": ' ', "comma": ',', "pipe": '|', "json": 0}
@@ -39,7 +39,7 @@ func ParseLayout(text string) (*Layout, error) {
 	name, list, ok := strings.Cut(text, ":")
 	separator, known := separators[strings.TrimSpace(name)]
 	if !ok || !known {
-		return nil, errors.New("a layout begins with tab:, space:, comma:, pipe: or json:")
+		return nil, errors.New("no separator: a layout begins with tab:, space:, comma:, pipe:, or json: and the fields")
 	}
 	l := &Layout{separator: separator, text: text, keys: map[string]declaredField{}}
 	var has []declaredField
@@ -238,8 +238,6 @@ func (r *Record) set(f declaredField, text string) error {
 		r.Bucket = text
 	case "key":
 		r.Key = text
-	case "operation":
-		r.Operation = text
 	case "requester":
 		r.Requester = text
 	case "weight":

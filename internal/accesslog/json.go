@@ -93,7 +93,7 @@ func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
 	case p.front[frontMethod] != "" || p.front[frontID] != "":
 		r.Format = CloudFrontJSON
 		return isRequest, r.setFront(&p.front)
-	case p.azure.category != "":
+	case p.azure[azureCategory] != "":
 		return p.azure.fill(r)
 	case entry || p.own.msg != "":
 		return isOther, nil
@@ -206,7 +206,7 @@ func (p *jsonParser) topKey(key string) error {
 		p.front[at.cell] = text
 	}
 	if at.azure != azureNone {
-		p.azure.set(at.azure, text)
+		p.azure[at.azure] = text
 	}
 	if at.own {
 		p.own.set(key[1:len(key)-1], text)

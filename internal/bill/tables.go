@@ -197,8 +197,15 @@ func (t *tables) allowance(f []string) error {
 		return fmt.Errorf("tiers %q: want before or within", f[3])
 	}
 	for _, item := range items {
-		if config.BillItem(item).Base() == "" {
+		base := config.BillItem(item).Base()
+		if base == price.GiBMonth.Base() {
+			base = price.GiB.Base() // so many bytes for the whole month
+		}
+		switch {
+		case base == "":
 			return fmt.Errorf("unknown item %q", item)
+		case base != q.Unit.Base():
+			return fmt.Errorf("quantity %q: %s is not counted in %s", f[2], item, q.Unit.Base())
 		}
 	}
 	t.free = append(t.free, Allowance{f[0], items, q.Base(), f[3] == "within", estimate, src.what, src.date, f[6]})

@@ -17,6 +17,9 @@ import (
 // maxFooter bounds the description at the end of a Parquet file. Data of a month has some hundred KiB.
 const maxFooter = 64 << 20
 
+// maxChunk bounds one column of a group of rows, expanded. Writers make groups of 128 MiB to 1 GiB of all columns.
+const maxChunk = 1 << 30
+
 // parquetTable reads only the columns that we know, side by side, a page of each at a time.
 type parquetTable struct {
 	l      *layout
@@ -85,6 +88,13 @@ func newParquet(r io.ReaderAt, size int64) (t *parquetTable, err error) {
 		t.byAt[at] = len(t.leaves)
 		t.leaves = append(t.leaves, leaves[at].Index())
 		t.chunks = append(t.chunks, &chunk{convert: converter(leaves[at].Type())})
+	}
+	for _, g := range f.Metadata().RowGroups {
+		for _, leaf := range t.leaves {
+			if m := &g.Columns[leaf].MetaData; m.TotalUncompressedSize < 0 || m.TotalUncompressedSize > maxChunk || m.TotalCompressedSize > size {
+				return nil, fmt.Errorf("the file is damaged: a column of %d bytes in %d", m.TotalUncompressedSize, m.TotalCompressedSize)
+			}
+		}
 	}
 	t.get = func(i int) cell { return t.chunks[t.byAt[i]].present }
 	return t, nil

@@ -25,6 +25,7 @@ func (m *matcher) explain(l *Line) {
 		ours, name = l.Estimate, "estimate"
 	}
 	if ours == nil {
+		m.uncounted(l, say)
 		return
 	}
 	next := traffic.DayOf(l.Month.Time().AddDate(0, 1, 0))
@@ -90,6 +91,21 @@ func (m *matcher) costs(l *Line, ours *Side, say func(string, string, ...any)) {
 	if off(l.Bill.Effective, l.Bill.List) && l.Bill.List > 0 && math.Abs(l.Bill.Effective-l.Bill.List) >= 0.01 {
 		say("discount", "the effective cost is %+.1f %% of the list cost: a discount or a commitment; write it in the config (discount)",
 			percent(l.Bill.Effective, l.Bill.List))
+	}
+}
+
+// uncounted says what to give for a cost that we did not count at all.
+func (m *matcher) uncounted(l *Line, say func(string, string, ...any)) {
+	switch {
+	case abs(l.Bill.Effective) < 0.01:
+	case l.Kind == Storage:
+		say("uncounted", "not counted: --inventories, --held or billing.stored in the config says what the store holds")
+	case l.Kind == EarlyDelete || l.Kind == Retrieval || l.Kind == Copy || l.Kind == Management || l.Kind == Shield || l.Kind == Inbound:
+		say("uncounted", "only the bill has this")
+	case l.Kind.ofCDN():
+		say("uncounted", "not counted: give the logs of the CDN with --logs, or the counters of the proxy with --prometheus")
+	default:
+		say("uncounted", "not counted: give the logs of the store with --logs, or the counters of the proxy with --prometheus")
 	}
 }
 

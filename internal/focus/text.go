@@ -41,7 +41,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	c.header(&out)
 	if len(c.Lines) > 0 {
 		out.WriteString("\nQuantities: the bill, the stores' logs, the estimate of the proxy\n")
-		t := cli.Table{Header: []string{"MONTH", "STORE", "KIND", "BILL", "LOGS", "DIFF", "ESTIMATE", "DIFF", ""}}
+		t := cli.Table{Header: []string{"MONTH", "STORE", "KIND", "BILL", "LOGS", "DIFF", "ESTIMATE", "DIFF", "FOUND"}}
 		for _, l := range c.Lines {
 			t.Row(month(l.Month), l.Store, string(l.Kind), inBase(l.Base, l.Bill.Quantity), quantity(&l, l.Logs), differ(l.Logs, l.Bill.Quantity),
 				quantity(&l, l.Estimate), differ(l.Estimate, l.Bill.Quantity), marks(&l))
@@ -109,7 +109,7 @@ func (c *Comparison) rest(out *strings.Builder) {
 		more(out, len(c.Unknown))
 	}
 	if len(c.Foreign) > 0 {
-		out.WriteString("\nBuckets and CDNs on the bill that are not counted\n")
+		out.WriteString("\nBuckets and CDNs on the bill that are not in the config\n")
 		t := cli.Table{Header: []string{"PROVIDER", "RESOURCE", "EFFECTIVE", "WHY"}}
 		for _, f := range c.Foreign[:min(shown, len(c.Foreign))] {
 			t.Row(f.Provider, cmp.Or(f.Resource, "(no resource)"), dollars(f.Effective), f.Why)
@@ -153,14 +153,23 @@ func differ(s *Side, bill float64) string {
 	if s == nil || bill == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%+.2f %%", percent(s.Quantity, bill))
+	return signed(s.Quantity, bill)
 }
 
 func differUSD(s *Side, bill float64) string {
 	if s == nil || bill == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%+.2f %%", percent(s.List, bill))
+	return signed(s.List, bill)
+}
+
+// signed writes by how many percent a is more than b.
+func signed(a, b float64) string {
+	p := percent(a, b)
+	if abs(p) < 0.005 {
+		p = 0 // not -0.00
+	}
+	return fmt.Sprintf("%+.2f %%", p)
 }
 
 func usd(s *Side) string {

@@ -127,7 +127,7 @@ func New(version string) *Metrics {
 	m.requests = m.counter("ociproxy_requests_total", "Requests by kind and status.", "kind", "code")
 	m.redirects = m.counter("ociproxy_redirects_total", "Redirects by the client's cloud and region, candidate and reason.", flowLabels...)
 	m.bytes = m.counter("ociproxy_redirected_bytes_total", "Bytes of the blobs redirected to, where the size is known; ranges count with what they span.", flowLabels...)
-	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimated transfer cost in US dollars of those bytes.", flowLabels...)
+	m.cost = m.counter("ociproxy_estimated_cost_dollars_total", "Estimate of what those bytes cost in US dollars, each at the price of the next byte at route.monthlyTB.", flowLabels...)
 	m.Address = m.counter("ociproxy_client_address_total", "Requests by where the client's address came from.", "source")
 	m.Checks = m.counter("ociproxy_existence_checks_total", "HEAD requests that ask candidates whether they hold something.", "candidate", "result")
 	m.inventoryAge = m.gaugeVec("ociproxy_inventory_age_seconds", "Age of each store's inventory since its mirror wrote it.", "candidate")

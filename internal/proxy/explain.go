@@ -46,7 +46,7 @@ type ExplainedCandidate struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
 	Place string `json:"place"`
-	// RTT is in ms, Cents in US cents per GB, Score = RTT + costWeight × Cents.
+	// RTT is in ms, Cents in US cents per GiB, Score = RTT + costWeight × Cents.
 	RTT       float64 `json:"rtt_ms"`
 	Cents     float64 `json:"cents_per_gb"`
 	PriceOf   string  `json:"price_basis"`
@@ -200,7 +200,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	if len(e.Candidates) > 0 {
 		fmt.Fprintln(out)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "\tCANDIDATE\tKIND\tPLACE\tRTT ms\tCENTS/GB\tSCORE\tWHY")
+		fmt.Fprintln(t, "\tCANDIDATE\tKIND\tPLACE\tRTT ms\tCENTS/GIB\tSCORE\tWHY")
 		for _, c := range e.Candidates {
 			mark, price := "", fmt.Sprintf("%.2f", c.Cents)
 			if c.Taken {

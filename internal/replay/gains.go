@@ -17,11 +17,11 @@ type Gain struct {
 	Move
 	RTTWas   float64 `json:"rttWasMs"`
 	RTTIs    float64 `json:"rttIsMs"`
-	CentsWas float64 `json:"centsPerGBWas"` // US cents for a GB to them
+	CentsWas float64 `json:"centsPerGBWas"` // US cents for a GiB to them
 	CentsIs  float64 `json:"centsPerGBIs"`
 }
 
-// Gains is [Predict] with round trips and prices. The clients that save most per GB come first, and among those the ones
+// Gains is [Predict] with round trips and prices. The clients that save most per GiB come first, and among those the ones
 // whose round trip gets shorter most.
 func Gains(is, was *config.Config, now time.Time) ([]Gain, error) {
 	moves, err := Predict(is, was, now)

@@ -119,7 +119,7 @@ func TestMoney(t *testing.T) {
 	next := side(t, append(alone, "serves: [aws], price: {sameCloud: 2}}")...)
 	r := New(Options{Old: side(t, append(alone, "serves: [aws], price: {sameCloud: 1}}")...), Next: next, MonthRequests: 200})
 	for range 2 {
-		r.Add(get("198.51.100.7", blob, 5e9))
+		r.Add(get("198.51.100.7", blob, 5<<30))
 	}
 	got := r.Report().Cost
 	want := Cost{Old: 0.10, New: 0.20, Change: 1, Known: true, Month: &Monthly{Old: 10, New: 20, Factor: 100}}

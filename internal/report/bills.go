@@ -61,12 +61,16 @@ func (w *world) bills(t *tally, c *choices) map[traffic.Day]*bills {
 			months[m].logs[u.Meter] += u.Quantity
 			months[m].estimate[u.Meter] += u.Quantity
 		}
+		var before bill.Before
+		if w.in.Before != nil {
+			before = w.in.Before(m)
+		}
 		b.ours = slices.Concat(
-			focus.OfBill(m, traffic.FromStore, w.in.Book.Bill(usesOf(months[m].logs))),
-			focus.OfBill(m, traffic.FromPrometheus, w.in.Book.Bill(usesOf(months[m].estimate))),
+			focus.OfBill(m, traffic.FromStore, w.in.Book.BillAfter(usesOf(months[m].logs), before)),
+			focus.OfBill(m, traffic.FromPrometheus, w.in.Book.BillAfter(usesOf(months[m].estimate), before)),
 		)
-		b.with = w.in.Book.Bill(usesOf(months[m].with))
-		b.without = w.in.Book.Bill(usesOf(months[m].without))
+		b.with = w.in.Book.BillAfter(usesOf(months[m].with), before)
+		b.without = w.in.Book.BillAfter(usesOf(months[m].without), before)
 	}
 	return out
 }

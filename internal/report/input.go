@@ -30,6 +30,8 @@ type Input struct {
 	Seen map[traffic.Day]float64
 	// Held is how many bytes each store holds, by its name. A store that is not in it has no storage on its bill.
 	Held map[string]float64
+	// Before says what the payers used in a month besides this registry, by their own bills; nil: nothing is known.
+	Before func(month traffic.Day) bill.Before
 	// Charges asks for [Report.Charges].
 	Charges bool
 }
@@ -69,8 +71,10 @@ func Make(ctx context.Context, in *Input) (*Report, error) {
 			s.add(row)
 		}
 	}
-	if err := s.objects(in.Objects); err != nil {
-		return nil, err
+	if in.Objects != nil && !t.several() {
+		if err := s.objects(in.Objects); err != nil {
+			return nil, err
+		}
 	}
 	return s.report(t), ctx.Err()
 }

@@ -214,6 +214,9 @@ func (s *sums) warn(t *tally, r *Report) {
 		}
 		note("the config has no store %q: its %s requests (%s) are not counted", name, count(stray.Requests), size(stray.Bytes))
 	}
+	if s.w.in.Objects != nil && t.several() {
+		note("logs of the stores and of the proxy tell of the same blobs: the table of blobs is left out; give one kind of log to see it")
+	}
 	for _, c := range r.Sources {
 		if c.Complete > 0 && c.Complete < usage.Enough {
 			note("the log of %s from %s to %s has %s of the requests that the proxy sent there (below %s): nothing is scaled up",

@@ -326,9 +326,17 @@ func TestNoDoubles(t *testing.T) {
 		}
 		all := slices.Concat(rows, more)
 		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		three, err := Make(t.Context(), input(t, "2026-10-01", "2026-12-01", all))
+		in := input(t, "2026-10-01", "2026-12-01", all)
+		in.Objects = func(yield func(*traffic.Object, error) bool) {
+			o := traffic.Object{Digest: "sha256:1", Month: date(t, "2026-11-01"), Requests: 1, Bytes: 1}
+			_ = yield(&o, nil) && yield(&o, nil) // one for each kind of log
+		}
+		three, err := Make(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if len(rows) > 0 && len(three.Objects) > 0 {
+			t.Errorf("two kinds of logs tell of the same blobs, and they are added up: %v", three.Objects)
 		}
 		for i := range one.Months {
 			a, b := &one.Months[i], &three.Months[i]

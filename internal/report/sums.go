@@ -147,9 +147,6 @@ func varianceOf(r *traffic.Row) float64 {
 
 // objects adds up what is known of single blobs.
 func (s *sums) objects(all iter.Seq2[*traffic.Object, error]) error {
-	if all == nil {
-		return nil
-	}
 	for o, err := range all {
 		switch {
 		case err != nil:

@@ -10,6 +10,7 @@ import (
 type tally struct {
 	w      *world
 	rows   int64
+	logs   [numSources]bool // which sources there are
 	days   map[storeDay]*dayTold
 	uses   []use                   // in the order in which the meters first ran, so that sums are the same each time
 	at     map[meterDay]int        // index in uses
@@ -72,6 +73,10 @@ type use struct {
 	quantity float64
 }
 
+// several reports whether logs of stores and of the proxy were read. Both tell of single blobs, and an object does not say
+// which of them it was counted from, so that they cannot be told apart.
+func (t *tally) several() bool { return t.logs[ofStore] && t.logs[ofProxy] }
+
 func newTally(w *world) *tally {
 	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}, asked: map[traffic.Day]float64{}}
 }
@@ -81,6 +86,7 @@ func ofClients(r *traffic.Row) bool { return r.Class == traffic.Client || r.Clas
 
 func (t *tally) add(r *traffic.Row) {
 	t.rows++
+	t.logs[sourceIndex(r.Source)] = true
 	if t.w.known[r.Store] == nil {
 		s := t.strays[r.Store]
 		if s == nil {

@@ -45,7 +45,7 @@ func newSites(cfg *config.Config, opt *Options) (sites, error) {
 		u := &cfg.Upstreams[i]
 		s.names[u.Name] = &site{name: u.Name, place: u.Place}
 	}
-	// The stores that clients read directly come first: a bucket that a CDN reads too is theirs.
+	// The stores that clients read directly come first: a bucket that a CDN reads too is theirs, since the first one counts.
 	for _, edge := range []bool{false, true} {
 		for i := range cfg.Stores {
 			if st := &cfg.Stores[i]; (st.CDN != "") == edge {
@@ -85,9 +85,6 @@ func (s *sites) add(st *config.Store) {
 			continue
 		}
 		found = append(found, key)
-		if rooms := s.buckets[key]; st.CDN != "" && slices.ContainsFunc(rooms, func(r room) bool { return r.prefix == prefix }) {
-			continue
-		}
 		s.buckets[key] = append(s.buckets[key], room{behind, prefix})
 	}
 }

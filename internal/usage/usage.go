@@ -1,7 +1,6 @@
 package usage
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -98,7 +97,7 @@ func (c *Classifier) Classify(rec *accesslog.Record) (use Use, why Why) {
 		return Use{}, why
 	}
 	use.Day = traffic.DayOf(rec.Time)
-	use.RequestID, use.RID = rec.RequestID, rec.RID
+	use.RID = rec.RID
 	use.Requests, use.Lines = rec.Weight, 1
 	use.Squares = use.Bytes * use.Bytes
 	return use, Why{}
@@ -118,7 +117,7 @@ func (c *Classifier) proxied(rec *accesslog.Record) (Use, Why) {
 	case site == nil:
 		return Use{}, Why{UnknownStore, rec.Candidate}
 	}
-	use := Use{Digest: req.Digest.String()}
+	use := Use{Digest: req.Digest.String(), RequestID: rec.RequestID}
 	use.Source, use.Class, use.Store, use.Reason, use.Repository = traffic.FromProxy, traffic.Client, site.name, rec.Reason, req.Name
 	use.Operation = operationOf(rec)
 	if use.Operation == traffic.Get {
@@ -143,16 +142,22 @@ func (c *Classifier) stored(rec *accesslog.Record) (Use, Why) {
 	}
 	use := Use{Digest: digestOf(rec)}
 	use.Source, use.Store, use.Operation = traffic.FromStore, site.name, operationOf(rec)
-	use.Class = c.classOf(rec, site, use.Operation)
 	use.Bytes = rec.Weight * float64(max(rec.Sent, 0))
 	use.Unsized = rec.Sent < 0 && use.Operation == traffic.Get
 	if public(rec.Client) {
 		use.Client = c.locate(rec)
-	} else if rec.Format.OfBuckets() {
+	} else if ofBucket(rec) {
 		use.Client = site.place // through an endpoint of the provider's network, or the provider itself
+	}
+	use.Class = c.classOf(rec, site, &use)
+	if use.RequestID = rec.RequestID; use.Class == traffic.Copy || use.Operation == traffic.Delete {
+		use.RequestID += " " + rec.Operation + " " + rec.Key // one request has several lines
 	}
 	return use, Why{}
 }
+
+// ofBucket reports whether a bucket wrote the line, and not a CDN.
+func ofBucket(rec *accesslog.Record) bool { return rec.Format.OfBuckets() || rec.Bucket != "" }
 
 func (c *Classifier) locate(rec *accesslog.Record) place.Place {
 	if c.where == nil || !rec.Client.IsValid() {
@@ -189,8 +194,9 @@ func unbilled(rec *accesslog.Record) bool {
 		return rec.Status >= 400
 	case accesslog.Azure:
 		return rec.Status >= 500
+	default:
+		return false
 	}
-	return false
 }
 
 func statusName(status int) string { return fmt.Sprintf("status %d", status) }
@@ -228,7 +234,8 @@ func digestOf(rec *accesslog.Record) string {
 var ownAgents = []string{"oci-proxy", "gcloud-golang-storage/"}
 
 // classOf says for whom a request was made.
-func (c *Classifier) classOf(rec *accesslog.Record, site *site, op traffic.Operation) traffic.Class {
+func (c *Classifier) classOf(rec *accesslog.Record, site *site, use *Use) traffic.Class {
+	op := use.Operation
 	read := op == traffic.Get || op == traffic.Head
 	switch {
 	case ofLifecycle(rec):
@@ -237,9 +244,9 @@ func (c *Classifier) classOf(rec *accesslog.Record, site *site, op traffic.Opera
 		return traffic.Copy
 	case !read && (rec.Requester != "" || rec.Format == accesslog.GCS), c.isOwn(rec, site):
 		return traffic.Own
-	case read && c.ofCDN(rec, site):
+	case read && ofBucket(rec) && (site.edge || ofCDN(rec) || c.cdns[use.Client.Cloud]):
 		return traffic.Origin
-	case rec.Format.OfBuckets() && !public(rec.Client):
+	case ofBucket(rec) && !public(rec.Client):
 		return traffic.Endpoint
 	}
 	return traffic.Client
@@ -259,8 +266,9 @@ func ofLifecycle(rec *accesslog.Record) bool {
 		return rec.UserAgent == "GCS Lifecycle Management"
 	case accesslog.Azure:
 		return rec.UserAgent == "OLCMScanner" || rec.UserAgent == "ObjectLifeCycleScanner"
+	default:
+		return false
 	}
-	return false
 }
 
 func (c *Classifier) isOwn(rec *accesslog.Record, site *site) bool {
@@ -274,7 +282,7 @@ func (c *Classifier) isOwn(rec *accesslog.Record, site *site) bool {
 	case who == "":
 		return false
 	case rec.Format == accesslog.Azure, who == rec.Owner:
-		return true // on Azure, only who has a right in the account can log in
+		return true // at Azure, only those who have a right in the account can log in
 	case site.owner != "" && strings.HasPrefix(who, "arn:") && strings.Contains(who, ":"+site.owner+":"):
 		return true
 	}
@@ -286,17 +294,11 @@ func (c *Classifier) isOwn(rec *accesslog.Record, site *site) bool {
 	return false
 }
 
-// ofCDN reports whether a CDN read from a bucket. CloudFront and Google's CDN say who they are. Others are known by
-// their addresses, if the config has a feed of these, or because the bucket is only there for the CDN.
-func (c *Classifier) ofCDN(rec *accesslog.Record, site *site) bool {
-	switch {
-	case !rec.Format.OfBuckets():
-		return false
-	case site.edge, rec.UserAgent == "Amazon CloudFront", rec.UserAgent == "Cloud-CDN-Google",
-		rec.Requester == "svc:cloudfront.amazonaws.com", strings.HasPrefix(rec.Requester, "arn:aws:iam::cloudfront:"):
-		return true
-	}
-	return public(rec.Client) && c.cdns[c.locate(rec).Cloud]
+// ofCDN reports whether a CDN that says who it is read from a bucket: CloudFront, Google's. Others are known by their
+// addresses, if the config has a feed of these, or because the bucket is only there for the CDN.
+func ofCDN(rec *accesslog.Record) bool {
+	return rec.UserAgent == "Amazon CloudFront" || rec.UserAgent == "Cloud-CDN-Google" ||
+		rec.Requester == "svc:cloudfront.amazonaws.com" || strings.HasPrefix(rec.Requester, "arn:aws:iam::cloudfront:")
 }
 
 // operationOf says what a request did, as prices distinguish it.
@@ -308,9 +310,15 @@ func operationOf(rec *accesslog.Record) traffic.Operation {
 		return gcsOperation(rec.Operation)
 	case accesslog.Azure:
 		return azureOperation(rec.Operation)
+	default:
+		return httpOperation(rec.Method)
 	}
-	switch cmp.Or(rec.Method, "GET") { // a declared log without methods has downloads
-	case "GET":
+}
+
+// httpOperation reads a method of HTTP. A declared log without methods has downloads.
+func httpOperation(method string) traffic.Operation {
+	switch method {
+	case "GET", "":
 		return traffic.Get
 	case "HEAD":
 		return traffic.Head

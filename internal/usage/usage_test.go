@@ -127,6 +127,7 @@ func TestClassify(t *testing.T) {
 		{"a named principal", s3("layers-fra", "203.0.113.9", "arn:aws:sts::999:assumed-role/mirror/7", get, "200", "1", "x"), "s3-fra own get aws/eu-central-1 1 blob"},
 		{"a stranger who signs", s3("layers-fra", "203.0.113.9", user, get, "200", "1", "x"), "s3-fra client get aws/eu-central-1 1 blob"},
 		{"an upload", s3("layers-fra", "203.0.113.9", user, "REST.PUT.PART", "200", "-", "x"), "s3-fra own put aws/eu-central-1 0 blob"},
+		{"our list", s3("layers-fra", "203.0.113.9", user, "REST.GET.BUCKET", "200", "900", "x"), "s3-fra own list aws/eu-central-1 900 blob"},
 		{"a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT", "200", "200", "x"), "s3-fra copy copy aws/eu-central-1 200 blob"},
 		{"the read of a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT_GET", "200", "-", "x"), "s3-fra copy other aws/eu-central-1 0 blob"},
 		{"replication", s3("layers-fra", "-", "arn:aws:sts::5:assumed-role/r/s3-replication", "REST.PUT.OBJECT", "200", "-", "x"), "s3-fra copy put aws/eu-central-1 0 blob"},
@@ -211,6 +212,27 @@ func show(t *testing.T, c *usage.Classifier, rec *accesslog.Record, left *usage.
 		}
 	}
 	return text
+}
+
+// Lines of one request are no duplicates of each other: a deletion of many objects, a copy within a store.
+func TestRequestIDs(t *testing.T) {
+	c := classifier(t, usage.Options{})
+	ids := map[string]int{}
+	for _, operation := range []string{"REST.COPY.OBJECT", "REST.COPY.OBJECT_GET", "REST.POST.MULTI_OBJECT_DELETE", "BATCH.DELETE.OBJECT", "REST.GET.OBJECT"} {
+		var r accesslog.Reader
+		line := s3("layers-fra", "203.0.113.9", "arn:aws:iam::5:user/a", operation, "200", "1", "x")
+		err := r.Read(t.Context(), "log", strings.NewReader(line+"\n"+line), func(rec *accesslog.Record) error {
+			use, _ := c.Classify(rec)
+			ids[use.RequestID]++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(ids) != 5 || ids["ID"] != 2 {
+		t.Errorf("%v", ids)
+	}
 }
 
 // everywhere is a table that has only one place.

@@ -33,6 +33,25 @@ type Server struct {
 	targets string // the file that lists them
 }
 
+// Serve starts a Prometheus that scrapes nothing and serves the blocks in a directory, however old they are.
+func Serve(t testing.TB, data string) *Server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(file, []byte("global: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := parts.FreeAddr(t)
+	s := &Server{Addr: addr, URL: "http://" + addr}
+	s.Process = parts.Start(t, parts.Spec{
+		Path: parts.Find(t, "prometheus"), Ready: parts.HTTP(s.URL+"/-/ready", http.StatusOK), Abrupt: true, Quiet: true,
+		Args: []string{
+			"--config.file=" + file, "--storage.tsdb.path=" + data, "--storage.tsdb.retention.time=50y", "--web.listen-address=" + addr,
+			"--log.level=warn",
+		},
+	})
+	return s
+}
+
 // Start starts a Prometheus that scrapes the targets, and waits until it is ready. every is the time between two
 // scrapes, in whole milliseconds; one second suits most tests. Series that are not scraped any more end after lookback.
 func Start(t testing.TB, every time.Duration, targets ...Target) *Server {

@@ -27,7 +27,7 @@ shows the effective configuration with every default filled in.
 - **Places** are ` + "`cloud/region`" + `, such as ` + "`aws/us-east-1`" + `. [places.md](places.md) says how to add
   one.
 - **File names** are relative to the directory of this file.
-- **Prices** are US cents per GB.
+- **Prices** are US cents per GB or GiB, whichever the provider bills by.
 - YAML anchors, aliases and ` + "`<<`" + ` work. Editors can check the file against
   [config.schema.json](config.schema.json).
 
