@@ -24,10 +24,10 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood out
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
 	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
-	inventory/write key lease ledger listener manifest mirror oci outbound override place price probe probe/against
-	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
-	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
-	store/address targets usable wait walk
+	inventory/write key lease ledger listener logsource manifest mirror oci outbound override place price probe
+	probe/against probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove
+	promote/sign provision publication publication/publish purge ranges region registry replay rollout rollup
+	rollup/gather rollup/refresh route set shard snapshot store store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 focus: bill cli config place price store/address traffic
