@@ -22,14 +22,17 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
-cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
-	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
-	inventory/write key lease ledger listener logsource manifest mirror oci outbound override place price probe
-	probe/against probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove
-	promote/sign provision publication publication/publish purge ranges region registry replay rollout rollup
-	rollup/gather rollup/refresh route set shard snapshot store store/address targets usable wait walk
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command
+	config config/edit docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
+	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
+	place price probe probe/against probe/classes probe/monitor probe/show probeid prometheus promote promote/apply
+	promote/prove promote/sign provision publication publication/publish purge ranges region registry replay report
+	rollout rollup rollup/gather rollup/refresh route set shard snapshot store store/address targets traffic usable
+	usage wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
+report: bill cli config focus place price route traffic usage
+fleet: place prometheus traffic
 focus: bill cli config place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound

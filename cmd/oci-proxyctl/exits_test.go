@@ -75,6 +75,7 @@ deny: {digests: ["` + digest + `"]}
 			"region add": {"aws/eu-south-2"}, "region remove": {"s3"},
 			"probe":        {"127.0.0.1:1"},
 			"report":       {"--logs", filepath.Join(dir, "none.log")},
+			"report focus": {"--logs", filepath.Join(dir, "none.log")}, "report rollup": {"--logs", filepath.Join(dir, "none.log"), "--into", filepath.Join(dir, "rollup")},
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
 		},

@@ -155,10 +155,10 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, write := range map[string]func(*bytes.Buffer) error{
-		"report.txt":  func(b *bytes.Buffer) error { return r.WriteText(b, 20) },
-		"report.md":   func(b *bytes.Buffer) error { return r.WriteMarkdown(b, 20) },
-		"report.html": func(b *bytes.Buffer) error { return r.WriteHTML(b, 20) },
-		"report.csv":  func(b *bytes.Buffer) error { return r.WriteCSV(b) },
+		"report.txt":      func(b *bytes.Buffer) error { return r.WriteText(b, 20) },
+		"report.markdown": func(b *bytes.Buffer) error { return r.WriteMarkdown(b, 20) },
+		"report.html":     func(b *bytes.Buffer) error { return r.WriteHTML(b, 20) },
+		"report.csv":      func(b *bytes.Buffer) error { return r.WriteCSV(b) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

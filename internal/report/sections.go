@@ -106,7 +106,7 @@ func (r *Report) sections(top int) []*section {
 
 func (r *Report) monthSection() *section {
 	s := newSection("months", "Cost and savings by month",
-		"Bills for all traffic, storage and the front, and for the same downloads from "+r.Canonical+" alone. In parentheses: from the cheapest to the dearest tier.",
+		"Bills for all traffic, storage and the front, and for the same downloads from "+r.Canonical+" alone. In parentheses: the range.",
 		"No days.", "MONTH", "#COST", "#WITHOUT THE PROXY", "#SAVED", "#DOWNLOADS", "#BYTES", "#PER TB", "#PER MILLION DOWNLOADS")
 	for i := range r.Months {
 		m := &r.Months[i]
@@ -255,7 +255,7 @@ func (r *Report) moverSection(top int) *section {
 
 func (r *Report) leftSection(top int) *section {
 	s := newSection("left", "Money left on the table",
-		"Bytes that crossed the border of a cloud although a store in that cloud is configured, at the rates of the bills.",
+		"Bytes that crossed the border of a cloud although the config has a store in that cloud.",
 		"None: no bytes crossed the border of a cloud that has a cheaper store.",
 		"CLIENTS", "SERVED BY", "INSTEAD OF", "#BYTES", "#LOST", "REASON", "REMEDY")
 	s.code = 7
