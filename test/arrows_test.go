@@ -150,6 +150,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/miekg/.*`, `^internal/fronts$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},
+	{`github\.com/parquet-go/.*`, `^internal/(focus|rollup)$`},
 }
 
 // TestArrows checks that docs/architecture.md lists every package, that imports go downward in it, and that there are
