@@ -61,7 +61,7 @@ docs/report.md explains every figure, docs/cost.md what is counted and what is e
 	a.sourceFlags(cmd, &how)
 	f := cmd.Flags()
 	f.StringArrayVar(&how.billing, "billing", nil, "`file` with cost data in the format FOCUS (CSV, gzip or Parquet); may be repeated")
-	ratesFlag(cmd, &how.rates)
+	exchangeFlag(cmd, &how.rates)
 	f.IntVar(&how.top, "top", 20, "`number` of rows of a table to show; 0: all")
 	notNegative(cmd, "top")
 	outFlag(cmd, &how.out)

@@ -15,18 +15,18 @@ import (
 	"ociproxy/internal/focus"
 )
 
-func ratesFlag(cmd *cobra.Command, rates *[]string) {
-	cmd.Flags().StringArrayVar(rates, "rate", nil, "`CURRENCY=USD`: how many US dollars one unit of the currency of cost data is worth, such as EUR=1.08; may be repeated")
+func exchangeFlag(cmd *cobra.Command, rates *[]string) {
+	cmd.Flags().StringArrayVar(rates, "exchange", nil, "`CURRENCY=USD`: how many US dollars one unit of the currency of cost data is worth, such as EUR=1.08; may be repeated")
 }
 
-// ratesOf reads the flag --rate.
+// ratesOf reads the flag --exchange.
 func ratesOf(texts []string) (map[string]float64, error) {
 	out := map[string]float64{}
 	for _, text := range texts {
 		currency, number, ok := strings.Cut(text, "=")
 		rate, err := strconv.ParseFloat(number, 64)
 		if !ok || err != nil || !(rate > 0 && rate < 1e6) || len(currency) != 3 || currency != strings.ToUpper(currency) || currency == "USD" {
-			return nil, cli.Usage("for example --rate EUR=1.08", "--rate %q is not CURRENCY=USD", text)
+			return nil, cli.Usage("for example --exchange EUR=1.08", "--exchange %q is not CURRENCY=USD", text)
 		}
 		out[currency] = rate
 	}
@@ -48,7 +48,7 @@ func (a *app) readBills(ctx context.Context, cfg *config.Config, how *reporting,
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case focus.OtherCurrency(err) != "":
-		return nil, cli.Usage("say what it is worth: --rate "+focus.OtherCurrency(err)+"=USD", "--billing: %w", err)
+		return nil, cli.Usage("say what it is worth: --exchange "+focus.OtherCurrency(err)+"=USD", "--billing: %w", err)
 	case err != nil:
 		return nil, cli.Fail("docs/reconciling-bills.md says how to export cost data in the format FOCUS", "--billing: %w", err)
 	}

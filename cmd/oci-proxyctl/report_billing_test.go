@@ -65,7 +65,7 @@ func TestReconcilingBills(t *testing.T) {
 	}
 }
 
-// TestBillingRefused: what --billing and --rate cannot take, with what to do about it.
+// TestBillingRefused: what --billing and --exchange cannot take, with what to do about it.
 func TestBillingRefused(t *testing.T) {
 	t.Chdir(filepath.Join("..", "..", "examples", "billing"))
 	euro := filepath.Join(t.TempDir(), "euro.csv")
@@ -82,10 +82,10 @@ func TestBillingRefused(t *testing.T) {
 	}{
 		{"--billing nothing.csv", "no such file", 1},
 		{"--billing config.yaml", "no cost data in the format FOCUS", 1},
-		{"--billing " + euro, "--rate EUR=USD", 2},
-		{"--billing " + euro + " --rate EUR", "for example --rate EUR=1.08", 2},
-		{"--billing " + euro + " --rate USD=1", "for example --rate EUR=1.08", 2},
-		{"--billing " + euro + " --rate EUR=1.5", "", 0},
+		{"--billing " + euro, "--exchange EUR=USD", 2},
+		{"--billing " + euro + " --exchange EUR", "for example --exchange EUR=1.08", 2},
+		{"--billing " + euro + " --exchange USD=1", "for example --exchange EUR=1.08", 2},
+		{"--billing " + euro + " --exchange EUR=1.5", "", 0},
 	} {
 		code, _, stderr := inExample(t, append(strings.Fields("report --config config.yaml --logs s3-access.log --begin 2026-10-01 --end 2026-11-01"),
 			strings.Fields(test.words)...)...)

@@ -43,8 +43,9 @@ func (k Kind) Base() string {
 		return baseRequests
 	case Storage, EarlyDelete:
 		return baseByteMonths
+	default:
+		return baseBytes
 	}
-	return baseBytes
 }
 
 // The bases of [price.Unit].

@@ -139,6 +139,7 @@ func (t *parquetTable) fingerprint(h *maphash.Hash) {
 			maphash.WriteComparable(h, v.num)
 		case isTime:
 			maphash.WriteComparable(h, v.at.UnixNano())
+		case isNull:
 		}
 		_ = h.WriteByte(0)
 	}
@@ -236,6 +237,7 @@ func converter(t parquet.Type) func(v parquet.Value, last string) cell {
 			ns, day := int64(n[0])|int64(n[1])<<32, int64(n[2])-julian1970
 			return cell{at: time.Unix(day*86400, ns).UTC(), is: isTime}
 		}
+	case parquet.ByteArray, parquet.FixedLenByteArray:
 	}
 	return func(v parquet.Value, last string) cell {
 		if b := v.ByteArray(); string(b) != last {
@@ -260,6 +262,7 @@ func unscaled(v parquet.Value, kind parquet.Kind) float64 {
 		return float64(v.Int32())
 	case parquet.Int64:
 		return float64(v.Int64())
+	default:
 	}
 	b := v.ByteArray() // big-endian, two's complement
 	if len(b) == 0 {

@@ -146,7 +146,7 @@ func alike(a, b Amounts) bool {
 // TestDamagedParquet: a damaged file is an error, wherever it is damaged; it is never read silently as something else.
 func TestDamagedParquet(t *testing.T) {
 	whole := parquetOf(t, awsRows(50), parquet.Compression(&parquet.Snappy))
-	for i := range len(whole) {
+	for i := range whole {
 		if i%13 != 0 {
 			continue
 		}

@@ -42,6 +42,7 @@ func (c cell) string() string {
 		return strconv.FormatFloat(c.num, 'g', -1, 64)
 	case isTime:
 		return c.at.Format(time.RFC3339)
+	case isNull:
 	}
 	return ""
 }
@@ -59,6 +60,7 @@ func (c cell) number() (float64, error) {
 		return 0, nil
 	case isTime:
 		return 0, errAmount
+	case isNumber:
 	case isText:
 		s := strings.TrimSpace(c.text)
 		// ParseFloat also takes hexadecimal numbers, underscores and the words inf and nan, which no bill has.
@@ -89,6 +91,7 @@ func (c cell) time() (time.Time, error) {
 		return time.Time{}, nil
 	case isTime:
 		return c.at.UTC(), nil
+	case isNumber:
 	case isText:
 		if len(c.text) > 40 {
 			return time.Time{}, errTime

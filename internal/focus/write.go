@@ -161,6 +161,7 @@ func unitOf(u price.Unit, quantity float64) (string, float64) {
 		return "Hours", quantity
 	case price.Month:
 		return "Months", quantity
+	default:
 	}
 	if u.Base() == baseRequests {
 		return "Requests", quantity
