@@ -25,10 +25,10 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood out
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command
 	config config/edit docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
 	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
-	place price probe probe/against probe/classes probe/monitor probe/show probeid prometheus promote
-	promote/apply promote/prove promote/sign provision publication publication/publish purge ranges region
-	registry replay report rollout rollup rollup/gather route set snapshot store store/address targets traffic
-	usable usage wait walk
+	place price probe probe/against probe/classes probe/monitor probe/show probeid prometheus promote promote/apply
+	promote/prove promote/sign provision publication publication/publish purge ranges region registry replay report
+	rollout rollup rollup/gather rollup/refresh route set shard snapshot store store/address targets traffic usable
+	usage wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 report: bill cli config focus place price route traffic usage

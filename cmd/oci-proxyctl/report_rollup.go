@@ -120,8 +120,12 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 	if err != nil {
 		return err
 	}
+	reader, err := how.logs.reader()
+	if err != nil {
+		return err
+	}
 	opt := refresh.Options{
-		Days: logsource.Days{Begin: begin, End: end}, Shard: part, Classifier: classifier, Redo: how.redo,
+		Reader: reader, Days: logsource.Days{Begin: begin, End: end}, Shard: part, Classifier: classifier, Redo: how.redo,
 		DropAddresses: how.dropAddresses, Top: how.top, Workers: runtime.GOMAXPROCS(0),
 	}
 	if opt.Into, err = a.openRollups(ctx, how.into, how.dry); err != nil {
@@ -174,10 +178,8 @@ func (a *app) classifier(ctx context.Context, cfg *config.Config, flags *logFlag
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = usage.New(cfg, where.ranges, usage.Options{Own: flags.own, Store: flags.store}); err != nil {
-		return nil, nil, cli.Usage("--own and --log-store must fit the config", "%w", err)
-	}
-	return c, located.warnings, nil
+	c, err = flags.classifier(cfg, where.ranges)
+	return c, located.warnings, err
 }
 
 func (a *app) rollUp(ctx context.Context, how *rollupFlags, plan *refresh.Plan) error {

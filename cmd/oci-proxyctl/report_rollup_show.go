@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 
@@ -62,6 +64,9 @@ func writeRollup(w io.Writer, r *refresh.Report) error {
 		if f.count > 0 {
 			facts.Row(f.name, humanize.Comma(f.count))
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Unknown)) {
+		facts.Row("unknown field", fmt.Sprintf("%s, in %s", cli.OneLine(name), cli.Count(r.Unknown[name], "line")))
 	}
 	if _, err := facts.WriteTo(w); err != nil {
 		return err

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/spf13/cobra"
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
@@ -25,20 +25,6 @@ import (
 	"ociproxy/internal/traffic"
 	"ociproxy/internal/usage"
 )
-
-// logFlags are the flags of commands that read logs of stores and of the proxy.
-type logFlags struct {
-	logs, own   []string
-	store, seed string
-}
-
-func (l *logFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringArrayVar(&l.logs, "logs", nil, "access `logs` of stores or of the proxy: a file, a pattern, s3://…, gs://…, azblob://…, or - for stdin; may be repeated")
-	f.StringArrayVar(&l.own, "own", nil, "`principal` whose requests are our own, as logs write it (an ARN; * at the end for any rest); may be repeated")
-	f.StringVar(&l.store, "log-store", "", "`name` of the store that wrote logs which name no bucket and no host")
-	f.StringVar(&l.seed, "seed", "", "`directory` of feeds, as ranges fetch writes it, in place of ranges.cache and ranges.seed")
-}
 
 // gathering collects the rows of all sources.
 type gathering struct {
@@ -142,6 +128,10 @@ func (g *gathering) logs(ctx context.Context) error {
 		return err
 	}
 	g.warnings = append(g.warnings, warnings...)
+	reader, err := flags.reader()
+	if err != nil {
+		return err
+	}
 	days := logsource.Days{Begin: g.in.Begin, End: g.in.End}
 	late := logsource.Days{Begin: days.Begin, End: days.End + 1} // logs may be delivered a day later
 	var objects []iter.Seq2[*logsource.Object, error]
@@ -157,7 +147,7 @@ func (g *gathering) logs(ctx context.Context) error {
 	g.close_ = append(g.close_, collector.Close)
 	done := g.watch()
 	result, err := gather.Run(ctx, chained(objects), gather.Options{
-		Classifier: classifier, Collector: collector, Workers: workers, Days: days, Progress: done.progress,
+		Classifier: classifier, Collector: collector, Workers: workers, Reader: reader, Days: days, Progress: done.progress,
 	})
 	done.end()
 	if err != nil {
@@ -219,8 +209,8 @@ func (g *gathering) explain(r *gather.Result, c *rollup.Counts) {
 	if c.Duplicates > 0 {
 		g.warn("%s counted once: they were delivered twice, with the same request id", cli.Count(c.Duplicates, "line"))
 	}
-	if r.Unsized > 0 {
-		g.warn("%s without a size: they count as requests, their bytes do not", cli.Count(r.Unsized, "download"))
+	for _, name := range slices.Sorted(maps.Keys(r.Unknown)) {
+		g.warn("%s in %s is not known here and not read: the provider has added it", cli.OneLine(name), cli.Count(r.Unknown[name], "line"))
 	}
 	if r.Passed > 0 {
 		g.warn("%s of other days left out", cli.Count(r.Passed, "line"))
@@ -231,6 +221,10 @@ func (g *gathering) explain(r *gather.Result, c *rollup.Counts) {
 		name := l.Name
 		if name != "" {
 			name = " " + strings.TrimSpace(cli.OneLine(name))
+		}
+		if l.Reason == usage.NoBytes {
+			g.warn("%s of%s without a size: they count as requests, their bytes do not (first at %s)", cli.Count(l.Lines, "download"), name, l.Example)
+			continue
 		}
 		g.warn("%s left out: %s%s (first at %s)", cli.Count(l.Lines, "line"), l.Reason, name, l.Example)
 	}

@@ -32,7 +32,7 @@ type Options struct {
 // Source is one place with logs. It is safe for concurrent use, except that stdin can be opened once.
 type Source struct {
 	name   string       // without secrets
-	text   string       // as it was given: a file or pattern
+	text   string       // the URL, file or pattern
 	bucket store.Bucket // nil: files
 	stdin  io.Reader    // for "-"
 	opened atomic.Bool  // stdin was read
@@ -70,7 +70,7 @@ func Parse(ctx context.Context, text string, opt Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{name: name, text: text}, nil
+	return &Source{name: name, text: name}, nil // another run may have another working directory
 }
 
 // String names the source, without secrets.

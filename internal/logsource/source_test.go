@@ -175,6 +175,16 @@ func TestOpen(t *testing.T) {
 	if n, err := read(); n != 140_000 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+	t.Chdir(dir) // a run elsewhere must know the same logs again
+	s, err := Parse(t.Context(), "*.log", Options{})
+	if err != nil || s.String() != filepath.Join(dir, "*.log") {
+		t.Errorf("%v, %v", s, err)
+	}
+	for o, err := range s.List(t.Context(), Days{}) {
+		if err != nil || o.Name != name {
+			t.Errorf("%+v, %v", o, err)
+		}
+	}
 	info, _ := os.Stat(name)
 	if err := os.Truncate(name, info.Size()-5); err != nil {
 		t.Fatal(err)
@@ -188,7 +198,7 @@ func TestOpen(t *testing.T) {
 	if _, err := read(); !errors.Is(err, ErrNone) {
 		t.Errorf("no file: %v", err)
 	}
-	s, err := Parse(t.Context(), "-", Options{Stdin: strings.NewReader("text")})
+	s, err = Parse(t.Context(), "-", Options{Stdin: strings.NewReader("text")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,8 @@ type Result struct {
 	Passed int64
 	// Unsized is how many downloads count as requests without bytes, because their lines do not tell the bytes.
 	Unsized int64
+	// Unknown counts the fields of logs that are not known, by name; see [accesslog.Stats].
+	Unknown map[string]int64
 	// From are the sources of the rows.
 	From []traffic.Source
 }
@@ -105,7 +107,7 @@ func Run(ctx context.Context, objects iter.Seq2[*logsource.Object, error], opt O
 	if err == nil {
 		err = context.Cause(ctx)
 	}
-	r := &Result{}
+	r := &Result{Unknown: map[string]int64{}}
 	for _, w := range each {
 		w.end()
 		r.merge(w)
@@ -121,6 +123,9 @@ func (r *Result) merge(w *worker) {
 	r.Damaged += w.result.Damaged
 	r.Passed += w.result.Passed
 	r.Unsized += w.result.Unsized
+	for name, n := range w.reader.Stats().Unknown {
+		r.Unknown[name] += n
+	}
 	for _, s := range w.result.From {
 		if !slices.Contains(r.From, s) {
 			r.From = append(r.From, s)

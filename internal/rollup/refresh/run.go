@@ -38,8 +38,10 @@ type Report struct {
 	Window string           `json:"duplicateWindow"`
 	Missed string           `json:"duplicatesNotNoticed"`
 	Left   []usage.Leftover `json:"leftOut"`
-	Faults []string         `json:"faults"`
-	Failed []Failure        `json:"failed"`
+	// Unknown counts the fields of logs that are not known, by name.
+	Unknown map[string]int64 `json:"unknownFields"`
+	Faults  []string         `json:"faults"`
+	Failed  []Failure        `json:"failed"`
 }
 
 // Failure is a unit that is not up to date.
@@ -90,7 +92,7 @@ func (p *Plan) spill(u *Unit) int64 {
 // Run makes the files of the units that are due. A unit that fails does not keep the others from being made. The error
 // is about all: ctx ended, or the disk is too small. Files that were made stay.
 func (p *Plan) Run(ctx context.Context, progress *gather.Progress) (*Report, error) {
-	r := &Report{Window: rollup.Window.String(), Missed: missed, Others: p.Others, Left: []usage.Leftover{}, Faults: []string{}, Failed: []Failure{}}
+	r := &Report{Window: rollup.Window.String(), Missed: missed, Others: p.Others, Left: []usage.Leftover{}, Unknown: map[string]int64{}, Faults: []string{}, Failed: []Failure{}}
 	if need, left, dir := p.Disk(); need > left {
 		return r, fmt.Errorf("%w: up to %d bytes may be spilled to %s, which has %d left", ErrDisk, need, dir, left)
 	}
@@ -217,6 +219,9 @@ func (p *Plan) try(ctx context.Context, u *Unit, r *Report, left *usage.Left, pr
 	r.Damaged += got.Damaged
 	r.Far += got.Passed
 	left.Merge(&got.Left)
+	for name, n := range got.Unknown {
+		r.Unknown[name] += n
+	}
 	for _, f := range got.Faults[:min(len(got.Faults), max(0, maxFaults-len(r.Faults)))] {
 		r.Faults = append(r.Faults, f.String())
 	}
