@@ -101,7 +101,7 @@ var remedies = map[string][2]string{
 	route.Unchecked.String():     {"the proxy did not find out in time whether the store had the blobs: give it an inventory", "oci-proxyctl inventory rebuild {config} --store {store}"},
 	route.Unreachable.String():   {"the store has no address of the clients' family", "oci-proxyctl store show {config} {store}"},
 	route.RollingOut.String():    {"the store takes only a share of the clients", "oci-proxyctl store set {config} {store} --rollout 100"},
-	route.Pinned.String():        {"a pin sends these clients elsewhere: route.pin in the config, or an override", "oci-proxyctl store overrides {config}"},
+	route.Pinned.String():        {"a pin sends these clients elsewhere: route.pin in the config, or an override", "oci-proxyctl store overrides"},
 	route.Retried.String():       {"clients asked again for what the store had just been asked: they may not get through to it", "oci-proxyctl store show {config} {store}"},
 	route.Stayed.String():        {"another candidate may have been behind with a tag: lag in the config", "oci-proxyctl store ls {config}"},
 	route.CanonicalOnly.String(): {"only canonical answers this kind of request", "oci-proxyctl store ls {config}"},
