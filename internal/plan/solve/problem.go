@@ -14,6 +14,9 @@ const Always = -1
 // ErrInfeasible is the error when no set of sites keeps all the rules of a problem.
 var ErrInfeasible = errors.New("no set of sites keeps all rules")
 
+// ErrLimit is the error when a limit of [Options] ended a search before it found any set.
+var ErrLimit = errors.New("the limit came before a set of sites was found")
+
 // Problem asks which sites to open. The objective is
 //
 //	Σ USD of open sites + Count[number of open sites] + Σ USD of clients + PerMS × Σ MS of clients

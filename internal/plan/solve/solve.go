@@ -6,7 +6,10 @@ import "context"
 // and not proven. The error is [ErrInfeasible], a fault of the problem, or the cause of ctx when there is no set yet.
 // Equal problems give equal results.
 func Solve(ctx context.Context, p *Problem, opt Options) (Result, error) {
-	return Result{}, ErrInfeasible
+	if err := p.check(); err != nil {
+		return Result{}, err
+	}
+	return newSearch(ctx, p, opt).run()
 }
 
 // ByCount returns the best set for every number of open sites from Min to Max that has one, ascending.

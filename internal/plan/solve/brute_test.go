@@ -1,0 +1,193 @@
+package solve
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// world makes a random problem with n sites and m clients. Every kind of rule comes up, alone and with others.
+func world(rng *rand.Rand, n, m int) *Problem {
+	p := &Problem{PerMS: []float64{0, 0.01, 0.1, 1, math.Inf(1)}[rng.IntN(5)]}
+	whole := rng.IntN(3) == 0 // small whole numbers: many ties
+	number := func(most float64) float64 {
+		if whole {
+			return float64(rng.IntN(4))
+		}
+		return rng.Float64() * most
+	}
+	for range n {
+		site := Site{USD: number(60)}
+		switch rng.IntN(12) {
+		case 0:
+			site.Must = true
+		case 1:
+			site.Never = true
+		case 2:
+			site.USD = -number(10)
+		}
+		p.Sites = append(p.Sites, site)
+	}
+	agree := rng.IntN(3)  // 0: never, 1: in order of cost, 2: nearly
+	always := rng.IntN(4) // 0: no option is always open
+	for range m {
+		var c Client
+		volume := number(3)
+		if rng.IntN(8) == 0 {
+			volume = 0
+		}
+		option := func(s int) Option { return Option{Site: s, USD: volume * number(9), MS: volume * number(100)} }
+		for _, s := range rng.Perm(n) {
+			if rng.IntN(5) > 0 {
+				c.Options = append(c.Options, option(s))
+			}
+		}
+		if agree > 0 {
+			w := p.weights()
+			slices.SortFunc(c.Options, func(a, b Option) int {
+				d := w.of(a.USD, a.MS) - w.of(b.USD, b.MS)
+				if agree == 2 {
+					d += volume * rng.Float64() * 2
+				}
+				switch {
+				case d < 0:
+					return -1
+				case d > 0:
+					return 1
+				}
+				return 0
+			})
+		}
+		if always > 0 {
+			c.Options = append(c.Options, option(Always))
+		}
+		if rng.IntN(10) == 0 && len(c.Options) > 1 {
+			for k := range c.Options {
+				if rng.IntN(3) == 0 {
+					continue
+				}
+				for _, s := range rng.Perm(n)[:rng.IntN(n+1)] {
+					if !slices.ContainsFunc(c.Options, func(o Option) bool { return o.Site == s }) || rng.IntN(4) == 0 {
+						c.Options[k].Instead = append(c.Options[k].Instead, option(s))
+					}
+				}
+			}
+			c.Inside = rng.Perm(n)[:rng.IntN(3)%(n+1)]
+		}
+		p.Clients = append(p.Clients, c)
+		if rng.IntN(5) == 0 { // another client with the same order
+			twin := Client{Options: slices.Clone(c.Options)}
+			for k := range twin.Options {
+				twin.Options[k].USD *= 2
+				twin.Options[k].Instead = nil
+			}
+			p.Clients = append(p.Clients, twin)
+		}
+	}
+	if rng.IntN(3) == 0 {
+		p.Min = rng.IntN(n + 1)
+	}
+	if rng.IntN(3) == 0 {
+		p.Max = 1 + rng.IntN(n)
+	}
+	if rng.IntN(3) == 0 {
+		for range 1 + rng.IntN(3) {
+			sites := rng.Perm(n)[:1+rng.IntN(n)]
+			g := Group{Sites: sites}
+			if rng.IntN(2) == 0 {
+				g.Min = rng.IntN(min(3, len(sites)+1))
+			}
+			if rng.IntN(2) == 0 {
+				g.Max = 1 + rng.IntN(3)
+			}
+			p.Groups = append(p.Groups, g)
+		}
+	}
+	if rng.IntN(4) == 0 {
+		for range 1 + rng.IntN(n+1) {
+			p.Count = append(p.Count, number(30)-5)
+		}
+	}
+	if rng.IntN(3) == 0 {
+		p.Budget = number(60 + float64(m)*12)
+	}
+	return p
+}
+
+// brute tries every set.
+func brute(p *Problem, bill func([]int) float64) (best float64, found bool) {
+	n := len(p.Sites)
+	w := p.weights()
+	best = math.Inf(1)
+sets:
+	for set := range 1 << n {
+		var list []int
+		for s, site := range p.Sites {
+			in := set>>s&1 == 1
+			if in {
+				list = append(list, s)
+			}
+			if site.Must && !in || site.Never && in {
+				continue sets
+			}
+		}
+		if len(list) < p.Min || p.Max > 0 && len(list) > p.Max {
+			continue
+		}
+		for _, g := range p.Groups {
+			k := 0
+			for _, s := range list {
+				if slices.Contains(g.Sites, s) {
+					k++
+				}
+			}
+			if k < g.Min || g.Max > 0 && k > g.Max {
+				continue sets
+			}
+		}
+		usd, ms := p.Evaluate(list)
+		if math.IsInf(usd, 1) {
+			continue
+		}
+		if bill != nil {
+			usd = bill(list)
+		}
+		if p.Budget > 0 && usd > p.Budget {
+			continue
+		}
+		best, found = min(best, w.of(usd, ms)), true
+	}
+	return best, found
+}
+
+func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*(1+math.Abs(a)+math.Abs(b)) }
+
+func TestAgainstEverySet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	nodes, infeasible := 0, 0
+	for try := range 6000 {
+		n := 1 + rng.IntN(9)
+		if try%100 == 0 {
+			n = 14
+		}
+		p := world(rng, n, 1+rng.IntN(12))
+		want, found := brute(p, nil)
+		got, err := Solve(t.Context(), p, Options{})
+		if !found {
+			infeasible++
+			if err == nil || err.Error() != ErrInfeasible.Error() {
+				t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, ErrInfeasible)
+			}
+			continue
+		}
+		if err != nil || !got.Proven || !near(got.Objective, want) || got.Bound != got.Objective {
+			t.Fatalf("world %d: got %+v, %v, want %v\n%+v", try, got, err, want, p)
+		}
+		if usd, ms := p.Evaluate(got.Open); !near(usd, got.USD) || !near(ms, got.MS) {
+			t.Fatalf("world %d: got %+v, the set has %v, %v", try, got, usd, ms)
+		}
+		nodes += got.Nodes
+	}
+	t.Log("nodes", nodes, "infeasible", infeasible)
+}
