@@ -36,8 +36,11 @@ type Outcome struct {
 	MS   float64 // GB × ms
 	Mean float64 // ms, weighted by bytes
 	P95  float64 // 95 of 100 bytes have at most this round trip
-	// by has for each client of the world the candidate that serves it.
-	by []int
+	// Low and High bound the total when it is not known at which step of its price the volume is.
+	Low, High float64
+	// by has for each client of the world the candidate that serves it, usd what that costs.
+	by  []int
+	usd []float64
 }
 
 // Worth is the objective: money and round trips in one figure. It is the money when only that counts.
@@ -69,7 +72,7 @@ func (w *World) Of(open []int) (*Outcome, error) {
 // outcome prices who serves whom.
 func (w *World) outcome(open, by []int) *Outcome {
 	o := &Outcome{Open: slices.Sorted(slices.Values(w.free(open))), by: by}
-	o.Money, o.Fill = w.tariff.bill(o.Open, by)
+	w.tariff.bill(o)
 	o.measure(w)
 	return o
 }

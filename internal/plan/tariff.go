@@ -45,14 +45,17 @@ func (t *tariff) low(k, i int) float64 { return t.byte[k][i] * t.w.clients[k].By
 
 func (t *tariff) site(i int) float64 { return t.site_[i].Total() }
 
-func (t *tariff) bill(open, by []int) (m Money, fill float64) {
-	for k, i := range by {
-		m.Egress += t.low(k, i)
+// bill prices an outcome.
+func (t *tariff) bill(o *Outcome) {
+	o.usd = make([]float64, len(o.by))
+	for k, i := range o.by {
+		o.usd[k] = t.low(k, i)
+		o.Egress += o.usd[k]
 	}
-	for _, i := range open {
-		m.Storage += t.site_[i].Storage
-		m.Filling += t.site_[i].Filling
-		fill += t.fill[i]
+	for _, i := range o.Open {
+		o.Storage += t.site_[i].Storage
+		o.Money.Filling += t.site_[i].Filling
+		o.Fill += t.fill[i]
 	}
-	return m, fill
+	o.Low, o.High = o.Total(), o.Total()
 }

@@ -152,4 +152,3 @@ func names(w *World, open []int) (out []string) {
 	}
 	return out
 }
-
