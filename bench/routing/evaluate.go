@@ -99,7 +99,7 @@ func (d *measured) draw(m *place.Map, prefer order) outcome {
 		for _, p := range prefs[client] {
 			if in[p] {
 				sum.extra += d.rtt[[2]place.Place{client, p}] - best
-				sum.cents += m.CentsPerGB(place.Source{Place: p}, client, place.Spot{}, 0).Cents
+				sum.cents += m.Quote(place.Source{Place: p}, client, place.Spot{}, 0).Cents
 				n++
 				break
 			}

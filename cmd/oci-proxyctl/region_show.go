@@ -11,6 +11,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 	"ociproxy/internal/region"
 	"ociproxy/internal/replay"
 )
@@ -119,7 +120,7 @@ func writeGains(b *strings.Builder, d *regionDoc) error {
 		return nil
 	}
 	fmt.Fprintf(b, "\nWith %s active at 100 %%:\n", d.Name)
-	t := cli.Table{Header: []string{"CLIENTS AT", "SHARE", "FROM", "TO", "RTT MS", "CENTS/GB"}}
+	t := cli.Table{Header: []string{"CLIENTS AT", "SHARE", "FROM", "TO", "RTT MS", "CENTS/GIB"}}
 	for _, g := range d.Clients[:min(maxGains, len(d.Clients))] {
 		t.Row(g.Place, fmt.Sprintf("%d%%", g.Share), g.Was, g.Is, fmt.Sprintf("%.1f → %.1f", g.RTTWas, g.RTTIs), fmt.Sprintf("%.2f → %.2f", g.CentsWas, g.CentsIs))
 	}
@@ -164,7 +165,7 @@ func (a *app) savings(ctx context.Context, url string, d *regionDoc) error {
 		for _, g := range d.Clients {
 			if g.Place == at && !math.IsNaN(s.Value) {
 				d.Saved.Bytes += int64(s.Value)
-				d.Saved.USD += s.Value / 1e9 * (g.CentsWas - g.CentsIs) / 100
+				d.Saved.USD += price.USD(s.Value, g.CentsWas-g.CentsIs, price.GiB)
 				break
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/key"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 )
 
 // leaf reads and writes one type of value that the file spells as a word, or as a list of words.
@@ -57,6 +58,7 @@ var leaves = map[reflect.Type]leaf{
 	reflect.TypeFor[time.Duration]():     word("a duration", "string", parseDuration, formatDuration),
 	reflect.TypeFor[netip.Prefix]():      word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
 	reflect.TypeFor[place.Place]():       word("a place", "string", parsePlace, place.Place.String),
+	reflect.TypeFor[price.Unit]():        word("GB or GiB", "string", parseUnit, func(u price.Unit) string { return string(u) }),
 	reflect.TypeFor[oci.Digest]():        word("a digest", "string", parseDigest, oci.Digest.String),
 	reflect.TypeFor[ed25519.PublicKey](): word("a public key", "string", parseKey, key.Format),
 	reflect.TypeFor[Serves]():            words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),
@@ -93,6 +95,15 @@ func enumLeaf(values []string) leaf {
 		},
 		words: func(v reflect.Value) []string { return []string{v.String()} },
 	}
+}
+
+// parseUnit reads a unit of prices for bytes.
+func parseUnit(s string) (price.Unit, string, error) {
+	u := price.Unit(s)
+	if u != price.GB && u != price.GiB {
+		return "", "GiB is 2³⁰ bytes, GB is 10⁹", fmt.Errorf("expected GB or GiB, found %q", shorten(s))
+	}
+	return u, "", nil
 }
 
 func parseBool(s string) (bool, string, error) {

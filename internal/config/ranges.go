@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 )
 
 // places adds the file's places to the built-in map, one by one so that each fault has its line.
@@ -100,6 +101,9 @@ func (v *validator) ranges() {
 		v.fail("ranges.geoip.clouds", "", "clouds needs asn, the file that knows AS numbers")
 	}
 }
+
+// Sent returns the bytes of MonthlyTB.
+func (r Route) Sent() float64 { return price.TiB.Times(r.MonthlyTB) }
 
 func (v *validator) feed(at string, f Feed) {
 	if f.URL != "" && f.File != "" {

@@ -432,9 +432,10 @@ func (i Inventory) Enabled() bool { return i.URL != "" }
 
 // Route controls which candidate gets a request: the one with the lowest `latency + costWeight × price`.
 type Route struct {
-	// CostWeight is how many milliseconds one US cent per GB is worth. 0: latency only.
+	// CostWeight is how many milliseconds one US cent per GiB is worth. 0: latency only.
 	CostWeight float64 `yaml:"costWeight"`
-	// MonthlyTB is the traffic per month, in TB. It selects the price tier. 0: the first tier.
+	// MonthlyTB is the traffic per month, in TB of 2⁴⁰ bytes, as the providers' tiers count it. It selects the price tier
+	// for the score, and for nothing else: `billing` says what bills begin with. 0: the first tier.
 	MonthlyTB float64 `yaml:"monthlyTB"`
 	// Latency is a file of measured round-trip times (CSV lines `from,to,ms`) that replace the built-in estimate.
 	Latency string `yaml:"latency"`

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"ociproxy/internal/oci"
+	"ociproxy/internal/price"
 )
 
 // An instance stays below maxSeries, whatever clients do. The configuration and the fixed metrics need a part of the
@@ -403,7 +404,7 @@ func (m *Metrics) Flow(k FlowKey) *Flow {
 	return f
 }
 
-// Count counts one redirect of size bytes (0: unknown, or not a GET) at cents per GB.
+// Count counts one redirect of size bytes (0: unknown, or not a GET) at cents per GiB.
 func (f *Flow) Count(size int64, cents float64) {
 	f.redirects.Inc()
 	f.Carry(size, cents)
@@ -413,7 +414,7 @@ func (f *Flow) Count(size int64, cents float64) {
 // counter of integers would overflow and restart below its value, and a counter of floats would stop growing.
 func (f *Flow) Carry(size int64, cents float64) {
 	if size > 0 && size <= oci.MaxBlob {
-		f.cost.Add(float64(size) / 1e9 * cents / 100) // first: when the bytes are seen, their cost is there
+		f.cost.Add(price.USD(float64(size), cents, price.GiB)) // first: when the bytes are seen, their cost is there
 		f.bytes.Add(float64(size))
 	}
 }

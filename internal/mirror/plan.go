@@ -11,6 +11,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 	"ociproxy/internal/registry"
 	"ociproxy/internal/set"
 	"ociproxy/internal/store"
@@ -22,7 +23,7 @@ import (
 //
 // Costs are those of bytes that leave a place, by the price table or the config. They assume that the mirror runs
 // where the source is: reading the source is free, each upload leaves that place, and copies leave the store they
-// come from. The costs of requests and storage are not included, but the numbers to compute them are.
+// come from. They are estimates: all bytes at the tier of route.monthlyTB. The costs of requests and storage are not included, but the numbers to compute them are.
 type Plan struct {
 	Shard   string       `json:"shard,omitempty"`
 	Images  ImagesReport `json:"images"`
@@ -36,7 +37,7 @@ type Plan struct {
 	Requests     int64           `json:"requests"`
 	WalkRequests int64           `json:"walkRequests"`
 	Stores       []StorePlan     `json:"stores"`
-	Cents        float64         `json:"cents"`   // US cents, of all stores
+	Cents        float64         `json:"cents"`   // US cents, of all stores: an estimate at the price of the next bytes
 	Seconds      float64         `json:"seconds"` // at the least, by requestsPerSecond and bandwidthMBps; lines and stores may be slower
 	Problems     []Problem       `json:"problems"`
 	Errors       map[Class]int64 `json:"errors"`
@@ -380,13 +381,13 @@ func (p *planner) plan(cfg *config.Config, w *walk.Walker) *Plan {
 		q := quote(cfg, place.Source{Place: up.Place, Override: up.Price}, s.Config)
 		sp := StorePlan{
 			Name: s.Name(), Blobs: v.blobs, Bytes: v.bytes, Uploaded: v.uploaded, Copied: v.copied, Requests: v.requests,
-			Cents: gigabytes(v.uploaded) * q.Cents, Basis: q.Basis, Estimate: q.Estimate && v.uploaded > 0,
+			Cents: cents(v.uploaded, q), Basis: q.Basis, Estimate: q.Estimate && v.uploaded > 0,
 		}
 		for pair, bytes := range p.copies {
 			if pair[1] == i && p.faults[i] == nil {
 				from := p.targets.Stores[pair[0]].Config
 				q := quote(cfg, place.Source{Place: from.Place, Override: from.Price}, s.Config)
-				sp.Cents += gigabytes(bytes) * q.Cents
+				sp.Cents += cents(bytes, q)
 				sp.Estimate = sp.Estimate || q.Estimate
 			}
 		}
@@ -406,11 +407,10 @@ func quote(cfg *config.Config, from place.Source, to config.Store) place.Quote {
 	if site, ok := m.Find(to.Place); ok {
 		spot = site.Spot
 	}
-	return m.CentsPerGB(from, to.Place, spot, cfg.Route.MonthlyTB)
+	return m.Quote(from, to.Place, spot, cfg.Route.Sent())
 }
 
-// gigabytes are those of price lists: 2³⁰ bytes.
-func gigabytes(n int64) float64 { return float64(n) / (1 << 30) }
+func cents(n int64, q place.Quote) float64 { return price.Cents(float64(n), q.Cents, price.GiB) }
 
 // least is the time that the caps alone make a pass take.
 func least(m config.Mirror, p *Plan) float64 {

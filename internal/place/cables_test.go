@@ -148,7 +148,7 @@ func BenchmarkScores(b *testing.B) {
 			for j := range 220 {
 				to := &sites[j]
 				m.RTT(from.Spot, to.Spot)
-				m.CentsPerGB(Source{Place: from.Place}, to.Place, to.Spot, 0)
+				m.Quote(Source{Place: from.Place}, to.Place, to.Spot, 0)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ func Example() {
 			panic(err)
 		}
 		store, _ := m.Find(p)
-		q := m.CentsPerGB(Source{Place: p}, client.Place, client.Spot, 0)
+		q := m.Quote(Source{Place: p}, client.Place, client.Spot, 0)
 		fmt.Printf("%s: %.0f ms, %v ¢/GB (%s)\n", store.City, m.RTT(client.Spot, store.Spot), q.Cents, q.Basis)
 	}
 	// Output:
@@ -32,7 +32,7 @@ func ExampleMap_With() {
 	if err != nil {
 		panic(err)
 	}
-	q := m.CentsPerGB(Source{Place: Place{Cloud: "onprem", Region: "berlin"}}, Place{}, Spot{}, 0)
+	q := m.Quote(Source{Place: Place{Cloud: "onprem", Region: "berlin"}}, Place{}, Spot{}, 0)
 	fmt.Println(q.Cents, q.Basis)
 	// Output: 0.3 override
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ociproxy/internal/price"
 )
 
 // origin reads one of the three JSON files from which the tables were made. The
@@ -167,16 +169,16 @@ func TestPricesMatchTheirOrigin(t *testing.T) {
 			t.Errorf("%s %s from %q to %q is missing", seller, kind, from, to)
 			return
 		}
-		if confidence != "" && c.at(0).estimate != (confidence == "estimate") {
-			t.Errorf("%s %s from %q to %q: estimate %v, want %s", seller, kind, from, to, c.at(0).estimate, confidence)
+		if confidence != "" && c.ladder.Tiers[0].Estimate != (confidence == "estimate") {
+			t.Errorf("%s %s from %q to %q: estimate %v, want %s", seller, kind, from, to, c.ladder.Tiers[0].Estimate, confidence)
 		}
 		for i, tier := range tiers {
-			tb := tier.From / 1024
+			sent := price.GiB.Times(tier.From)
 			if i == 0 {
-				tb = 0
+				sent = 0
 			}
-			if got, want := c.cents(tb), tier.USD*100; got-want > 1e-6 || want-got > 1e-6 {
-				t.Errorf("%s %s from %q to %q at %v TB: %v cents, want %v", seller, kind, from, to, tb, got, want)
+			if got, want := c.ladder.Marginal(sent).Cents, tier.USD*100; got-want > 1e-6 || want-got > 1e-6 {
+				t.Errorf("%s %s from %q to %q at %v bytes: %v cents, want %v", seller, kind, from, to, sent, got, want)
 			}
 		}
 	}

@@ -120,7 +120,7 @@ func TestUnlistedPrices(t *testing.T) {
 	m := Embedded()
 	for _, from := range m.Sites() {
 		for _, p := range m.UnlistedPlaces() {
-			got := m.CentsPerGB(Source{Place: from.Place}, p, Spot{}, 0)
+			got := m.Quote(Source{Place: from.Place}, p, Spot{}, 0)
 			want := BasisInternet
 			if from.Partition == partition(p) {
 				want = BasisSameCloud

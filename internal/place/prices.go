@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+
+	"ociproxy/internal/price"
 )
 
 // The kinds of price in prices.csv.
@@ -27,6 +28,7 @@ type list struct{ seller, kind string }
 // priceList holds the cells of one list and the areas into which it divides the
 // world.
 type priceList struct {
+	unit     price.Unit // of all cells
 	cells    map[ends]*cell
 	from, to areas
 	size     map[string]int // countries in each area of to
@@ -37,14 +39,9 @@ type priceList struct {
 type ends struct{ from, to string }
 
 type cell struct {
-	tiers  []tier // ascending; the first from 0
+	ends   ends
+	ladder price.Ladder
 	source source
-}
-
-// tier is a price that applies from a certain number of GB a month.
-type tier struct {
-	fromGB, cents float64
-	estimate      bool // not taken from a price list
 }
 
 // areas maps a country to an area of a price list.
@@ -64,63 +61,44 @@ func (p *prices) list(seller, kind string) *priceList {
 
 // row reads a row of prices.csv.
 func (p *prices) row(f []string, sources map[string]source) error {
-	src, ok := sources[f[6]]
+	src, ok := sources[f[7]]
 	if !ok {
-		return fmt.Errorf("unknown source %q", f[6])
+		return fmt.Errorf("unknown source %q", f[7])
 	}
 	if !slices.Contains([]string{kindInternet, kindSameCloud, kindCDN}, f[1]) {
 		return fmt.Errorf("unknown kind %q", f[1])
 	}
-	if f[5] != "sourced" && f[5] != "estimate" {
-		return fmt.Errorf("confidence %q: want sourced or estimate", f[5])
+	if f[6] != "sourced" && f[6] != "estimate" {
+		return fmt.Errorf("confidence %q: want sourced or estimate", f[6])
 	}
-	tiers, err := parseTiers(f[4])
+	unit, err := price.ParseUnit(f[4])
 	if err != nil {
 		return err
+	}
+	if unit.Base() != "bytes" {
+		return fmt.Errorf("unit %q: transfer is billed in GB or GiB", f[4])
+	}
+	ladder, err := price.ParseLadder(unit, f[5])
+	if err != nil {
+		return err
+	}
+	if l := p.list(f[0], f[1]); l.unit == "" {
+		l.unit = unit
+	} else if l.unit != unit {
+		return fmt.Errorf("unit %s: other rows of this list have %s", unit, l.unit)
 	}
 	l, e := p.list(f[0], f[1]), ends{f[2], f[3]}
 	if l.cells[e] != nil {
 		return fmt.Errorf("the price is there twice")
 	}
-	for i := range tiers {
-		tiers[i].estimate = tiers[i].estimate || f[5] == "estimate"
+	for i := range ladder.Tiers {
+		ladder.Tiers[i].Estimate = ladder.Tiers[i].Estimate || f[6] == "estimate"
 	}
-	l.cells[e] = &cell{tiers, src}
+	l.cells[e] = &cell{e, ladder, src}
 	if f[1] == kindCDN && !slices.Contains(p.cdns, f[0]) {
 		p.cdns = append(p.cdns, f[0])
 	}
 	return nil
-}
-
-// parseTiers reads "9 10240:8.5 51200:~7". The mark ~ means that this tier is
-// an estimate even if the others are not.
-func parseTiers(s string) ([]tier, error) {
-	var tiers []tier
-	for i, word := range strings.Fields(s) {
-		from, cents, ok := strings.Cut(word, ":")
-		if ok == (i == 0) {
-			return nil, fmt.Errorf("tiers %q: want CENTS, then FROM_GB:CENTS", s)
-		}
-		if i == 0 {
-			from, cents = "0", word
-		}
-		t := tier{}
-		cents, t.estimate = strings.CutPrefix(cents, "~")
-		var errs [2]error
-		t.fromGB, errs[0] = strconv.ParseFloat(from, 64)
-		t.cents, errs[1] = strconv.ParseFloat(cents, 64)
-		if errs[0] != nil || errs[1] != nil || !(t.cents >= 0 && t.cents <= 100) {
-			return nil, fmt.Errorf("tiers %q: %q is no price in US cents", s, word)
-		}
-		if i > 0 && !(t.fromGB > tiers[i-1].fromGB) {
-			return nil, fmt.Errorf("tiers %q: not ascending", s)
-		}
-		tiers = append(tiers, t)
-	}
-	if len(tiers) == 0 {
-		return nil, fmt.Errorf("no price")
-	}
-	return tiers, nil
 }
 
 // area reads a row of areas.csv. The order of rows does not matter: a country
@@ -183,13 +161,13 @@ func (l *priceList) find(from, to []string) *cell {
 // the cells from one of the given ends, or at all cells if there are none. It
 // returns the cell for the area with the most countries. If there are no areas, it
 // returns the cell with the highest price.
-func (l *priceList) usual(from []string, monthlyTB float64) *cell {
+func (l *priceList) usual(from []string, sent float64) *cell {
 	var best *cell
 	var bestEnds ends
 	better := func(e ends, c *cell) bool {
 		return best == nil || cmp.Or(
 			cmp.Compare(l.size[e.to], l.size[bestEnds.to]),
-			cmp.Compare(c.cents(monthlyTB), best.cents(monthlyTB)),
+			cmp.Compare(c.ladder.Marginal(sent).Cents, best.ladder.Marginal(sent).Cents),
 			cmp.Compare(bestEnds.from, e.from), // only to make the result deterministic
 			cmp.Compare(bestEnds.to, e.to),
 		) > 0
@@ -217,17 +195,3 @@ func (p *prices) close(known map[string]country) {
 		}
 	}
 }
-
-// at returns the tier of the next GB when monthlyTB (of 1024 GB) are sent a
-// month.
-func (c *cell) at(monthlyTB float64) tier {
-	at := c.tiers[0]
-	for _, t := range c.tiers[1:] {
-		if monthlyTB*1024 >= t.fromGB {
-			at = t
-		}
-	}
-	return at
-}
-
-func (c *cell) cents(monthlyTB float64) float64 { return c.at(monthlyTB).cents }

@@ -1,6 +1,10 @@
 package place
 
-import "slices"
+import (
+	"slices"
+
+	"ociproxy/internal/price"
+)
 
 // Source is the sending end of a transfer, for billing.
 type Source struct {
@@ -9,13 +13,16 @@ type Source struct {
 	Override Override // from the configuration; wins over the price table
 }
 
-// Quote is the price of sending a gigabyte, and the reason for it.
+// Quote is the price of the next bytes of this month, and the reason for it. It
+// is a marginal price, so sums of it are estimates: a bill has all tiers.
 type Quote struct {
-	Cents    float64 // US cents per GB, the next GB of this month
-	Basis    string  // one of the Basis constants
-	Estimate bool    // the number does not come from a price list
-	Source   string  // where the number comes from
-	Date     string  // when that source was written, as precisely as known
+	Cents    float64    // US cents per GiB, whatever the unit of the list, so that prices compare
+	Basis    string     // one of the Basis constants
+	Estimate bool       // the number does not come from a price list
+	Source   string     // where the number comes from
+	Date     string     // when that source was written, as precisely as known
+	Listed   float64    // US cents per Unit: the number in the list
+	Unit     price.Unit // the unit that the seller bills in; "" where nothing is billed
 }
 
 // The bases of a price: values of Quote.Basis.
@@ -32,46 +39,21 @@ const (
 // sorted, and then "other", which costs nothing unless the price is overridden.
 func CDNs() []string { return append(slices.Sorted(slices.Values(tables().prices.cdns)), "other") }
 
-// CentsPerGB quotes the price of sending a gigabyte from src to a client in the
-// place client, at the spot at. Client and at may be unknown. monthlyTB (of
-// 1024 GB) selects the tier; free allowances are ignored.
-//
-// A CDN is billed by the client's area. Without a CDN, there are three cases.
-// Bytes within one place cost nothing. Bytes to another region of the same
-// cloud and partition cost what the source's region charges for that. All other
-// bytes cost the source's internet price. A client whose region is unknown
-// counts as in its cloud's main partition, and never as in the source's place.
-// If one end is unknown and several prices are possible, the quote is an
-// estimate: the price for the area with most countries, or, without areas, the
-// highest price.
-func (m *Map) CentsPerGB(src Source, client Place, at Spot, monthlyTB float64) Quote {
-	to := m.end(client, at)
-	if src.CDN != "" {
-		if src.Override.Internet != nil {
-			return overridden(*src.Override.Internet)
-		}
-		return m.quote(src.CDN, kindCDN, BasisCDN, end{}, to, monthlyTB)
+// Quote quotes the price of sending bytes from src to a client in the place
+// client, at the spot at. Client and at may be unknown. sent is how many bytes
+// were sent in this month already: it selects the tier. Free allowances are
+// ignored. [Map.Cell] tells how the price is found.
+func (m *Map) Quote(src Source, client Place, at Spot, sent float64) Quote {
+	c := m.cell(src, client, at, sent)
+	t := c.Ladder.Marginal(sent)
+	q := Quote{
+		Listed: t.Cents, Unit: c.Ladder.Unit, Basis: c.Basis, Source: c.Source, Date: c.Date,
+		Estimate: c.Guess || t.Estimate || c.Basis == BasisUnpriced,
 	}
-	from := m.end(src.Place, Spot{})
-	override := src.Override
-	if from.site != nil {
-		override = override.Over(from.site.Price)
+	if q.Unit != "" {
+		q.Cents = price.Convert(t.Cents, q.Unit, price.GiB)
 	}
-	kind, basis, set := kindInternet, BasisInternet, override.Internet
-	if sameCloud(from, to) {
-		if from.place.Region != "" && from.place == to.place {
-			return Quote{Basis: BasisSamePlace, Source: "transfer within a region is free of charge"}
-		}
-		kind, basis, set = kindSameCloud, BasisSameCloud, override.SameCloud
-	}
-	if set != nil {
-		return overridden(*set)
-	}
-	return m.quote(from.place.Cloud, kind, basis, from, to, monthlyTB)
-}
-
-func overridden(cents float64) Quote {
-	return Quote{Cents: cents, Basis: BasisOverride, Source: "config"}
+	return q
 }
 
 // end is one end of a transfer with what the map knows about it.
@@ -115,31 +97,11 @@ func sameCloud(from, to end) bool {
 	return from.place.Cloud != "" && from.place.Cloud == to.place.Cloud && from.partition == to.partition
 }
 
-// quote looks up a price in one list.
-func (m *Map) quote(seller, kind, basis string, from, to end, monthlyTB float64) Quote {
-	l := m.prices.lists[list{seller, kind}]
-	if l == nil {
-		return Quote{Basis: BasisUnpriced, Estimate: true, Source: unpriced(seller)}
-	}
-	froms := [...]string{from.place.Region, l.from.of(from.country, from.continent), ""}
-	tos := [...]string{to.place.Region, l.to.of(to.country, to.continent), reach(from, to), ""}
-	c, guess := l.find(froms[:], tos[:]), false
-	if c == nil {
-		guess = true
-		c = m.likely(l, from, froms[:], tos[:], monthlyTB)
-	}
-	t := c.at(monthlyTB)
-	return Quote{
-		Cents: t.cents, Basis: basis, Estimate: guess || t.estimate,
-		Source: c.source.what, Date: c.source.date,
-	}
-}
-
 // likely picks a cell when no cell fits exactly. A region may have no prices,
 // because the provider has not published them or the operator added the region.
 // For such a region it takes the cell of the nearest region with prices;
 // otherwise the usual cell.
-func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB float64) *cell {
+func (m *Map) likely(l *priceList, from end, froms, tos []string, sent float64) *cell {
 	if from.site != nil {
 		near := m.nearest(from.place.Cloud, Spot{Point: from.site.Point, Country: from.country}, func(s *Site) bool {
 			return s.Partition == from.partition && l.find([]string{s.Region}, tos) != nil
@@ -148,7 +110,7 @@ func (m *Map) likely(l *priceList, from end, froms, tos []string, monthlyTB floa
 			return l.find([]string{near.Region}, tos)
 		}
 	}
-	return l.usual(froms, monthlyTB)
+	return l.usual(froms, sent)
 }
 
 // reach returns the name of the other end in Azure's list. Other lists have no

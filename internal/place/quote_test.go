@@ -7,11 +7,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ociproxy/internal/price"
 )
+
+// quote is a quote of a seller that bills in GiB.
+func quote(cents float64, basis string, estimate bool, date string) Quote {
+	return Quote{Cents: cents, Basis: basis, Estimate: estimate, Date: date}
+}
 
 func at(country string) Spot { s, _ := CountrySpot(country); return s }
 
-func TestCentsPerGB(t *testing.T) {
+func TestQuote(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		from, to string // cloud/region, cloud/ for an unknown region, "" for unknown
@@ -19,66 +26,66 @@ func TestCentsPerGB(t *testing.T) {
 		tb       float64
 		want     Quote
 	}{
-		{"same place", "aws/us-east-1", "aws/us-east-1", Spot{}, 0, Quote{0, BasisSamePlace, false, "", ""}},
-		{"same place by another spelling", "azure/germanywestcentral", "azure/germanywc", Spot{}, 0, Quote{0, BasisSamePlace, false, "", ""}},
-		{"same cloud, by source region", "aws/eu-west-1", "aws/sa-east-1", Spot{}, 0, Quote{2, BasisSameCloud, false, "", "2022-11-01"}},
-		{"same cloud, the other way", "aws/sa-east-1", "aws/eu-west-1", Spot{}, 0, Quote{13.8, BasisSameCloud, false, "", "2022-11-01"}},
-		{"region unknown: never same place", "aws/us-east-1", "aws/", Spot{}, 0, Quote{2, BasisSameCloud, false, "", "2022-11-01"}},
-		{"region not on the map", "aws/us-east-1", "aws/eu-west-9", Spot{}, 0, Quote{2, BasisSameCloud, false, "", "2022-11-01"}},
-		{"the two regions of the US east", "aws/us-east-1", "aws/us-east-2", Spot{}, 0, Quote{1, BasisSameCloud, false, "", "2022-11-01"}},
-		{"and back", "aws/us-east-2", "aws/us-east-1", Spot{}, 0, Quote{1, BasisSameCloud, false, "", "2022-11-01"}},
-		{"internet, unknown client", "aws/us-east-1", "", Spot{}, 0, Quote{9, BasisInternet, false, "", "2026-01-26"}},
-		{"internet, another cloud", "aws/ap-southeast-1", "gcp/asia-southeast1", Spot{}, 0, Quote{12, BasisInternet, false, "", "2026-01-26"}},
-		{"tiers: just below the second", "aws/us-east-1", "", Spot{}, 9.99, Quote{9, BasisInternet, false, "", "2026-01-26"}},
-		{"tiers: the second", "aws/us-east-1", "", Spot{}, 10, Quote{8.5, BasisInternet, false, "", "2026-01-26"}},
-		{"tiers: the last", "aws/us-east-1", "", Spot{}, 5000, Quote{5, BasisInternet, false, "", "2026-01-26"}},
-		{"no estimate is hidden", "aws/ap-east-2", "", Spot{}, 0, Quote{12, BasisInternet, true, "", "2026-11-22"}},
-		{"a region without prices: the nearest's", "aws/me-west-1", "", Spot{}, 0, Quote{11.7, BasisInternet, true, "", "2026-01-26"}},
-		{"the same, in the cloud", "aws/sa-west-1", "aws/us-east-1", Spot{}, 0, Quote{13.8, BasisSameCloud, true, "", "2022-11-01"}},
-		{"source's region unknown: the dearest", "aws/", "", Spot{}, 0, Quote{15.5, BasisInternet, true, "", "2022-11-01"}},
+		{"same place", "aws/us-east-1", "aws/us-east-1", Spot{}, 0, quote(0, BasisSamePlace, false, "")},
+		{"same place by another spelling", "azure/germanywestcentral", "azure/germanywc", Spot{}, 0, quote(0, BasisSamePlace, false, "")},
+		{"same cloud, by source region", "aws/eu-west-1", "aws/sa-east-1", Spot{}, 0, quote(2, BasisSameCloud, false, "2022-11-01")},
+		{"same cloud, the other way", "aws/sa-east-1", "aws/eu-west-1", Spot{}, 0, quote(13.8, BasisSameCloud, false, "2022-11-01")},
+		{"region unknown: never same place", "aws/us-east-1", "aws/", Spot{}, 0, quote(2, BasisSameCloud, false, "2022-11-01")},
+		{"region not on the map", "aws/us-east-1", "aws/eu-west-9", Spot{}, 0, quote(2, BasisSameCloud, false, "2022-11-01")},
+		{"the two regions of the US east", "aws/us-east-1", "aws/us-east-2", Spot{}, 0, quote(1, BasisSameCloud, false, "2022-11-01")},
+		{"and back", "aws/us-east-2", "aws/us-east-1", Spot{}, 0, quote(1, BasisSameCloud, false, "2022-11-01")},
+		{"internet, unknown client", "aws/us-east-1", "", Spot{}, 0, quote(9, BasisInternet, false, "2026-01-26")},
+		{"internet, another cloud", "aws/ap-southeast-1", "gcp/asia-southeast1", Spot{}, 0, quote(12, BasisInternet, false, "2026-01-26")},
+		{"tiers: just below the second", "aws/us-east-1", "", Spot{}, 9.99, quote(9, BasisInternet, false, "2026-01-26")},
+		{"tiers: the second", "aws/us-east-1", "", Spot{}, 10, quote(8.5, BasisInternet, false, "2026-01-26")},
+		{"tiers: the last", "aws/us-east-1", "", Spot{}, 5000, quote(5, BasisInternet, false, "2026-01-26")},
+		{"no estimate is hidden", "aws/ap-east-2", "", Spot{}, 0, quote(12, BasisInternet, true, "2026-11-22")},
+		{"a region without prices: the nearest's", "aws/me-west-1", "", Spot{}, 0, quote(11.7, BasisInternet, true, "2026-01-26")},
+		{"the same, in the cloud", "aws/sa-west-1", "aws/us-east-1", Spot{}, 0, quote(13.8, BasisSameCloud, true, "2022-11-01")},
+		{"source's region unknown: the dearest", "aws/", "", Spot{}, 0, quote(15.5, BasisInternet, true, "2022-11-01")},
 
-		{"partitions: to China", "aws/us-east-1", "aws/cn-north-1", Spot{}, 0, Quote{9, BasisInternet, false, "", "2026-01-26"}},
-		{"partitions: from China", "aws/cn-north-1", "aws/us-east-1", Spot{}, 0, Quote{13, BasisInternet, true, "", "2026-11"}},
-		{"partitions: from China, region unknown", "aws/cn-north-1", "aws/", Spot{}, 0, Quote{13, BasisInternet, true, "", "2026-11"}},
-		{"partitions: to a new region of China", "aws/us-east-1", "aws/cn-south-9", Spot{}, 0, Quote{9, BasisInternet, false, "", "2026-01-26"}},
-		{"partitions: within China", "aws/cn-north-1", "aws/cn-northwest-1", Spot{}, 0, Quote{8.4, BasisSameCloud, true, "", "2026-11"}},
-		{"partitions: to GovCloud", "aws/us-east-1", "aws/us-gov-east-1", Spot{}, 0, Quote{9, BasisInternet, false, "", "2026-01-26"}},
-		{"partitions: from GovCloud", "aws/us-gov-east-1", "aws/us-east-1", Spot{}, 0, Quote{15.5, BasisInternet, false, "", "2022-11-01"}},
-		{"partitions: within GovCloud", "aws/us-gov-east-1", "aws/us-gov-west-1", Spot{}, 0, Quote{3, BasisSameCloud, false, "", "2022-11-01"}},
-		{"partitions: to the sovereign cloud", "aws/eu-central-1", "aws/eusc-de-east-1", Spot{}, 0, Quote{9, BasisInternet, false, "", "2026-01-26"}},
+		{"partitions: to China", "aws/us-east-1", "aws/cn-north-1", Spot{}, 0, quote(9, BasisInternet, false, "2026-01-26")},
+		{"partitions: from China", "aws/cn-north-1", "aws/us-east-1", Spot{}, 0, quote(13, BasisInternet, true, "2026-11")},
+		{"partitions: from China, region unknown", "aws/cn-north-1", "aws/", Spot{}, 0, quote(13, BasisInternet, true, "2026-11")},
+		{"partitions: to a new region of China", "aws/us-east-1", "aws/cn-south-9", Spot{}, 0, quote(9, BasisInternet, false, "2026-01-26")},
+		{"partitions: within China", "aws/cn-north-1", "aws/cn-northwest-1", Spot{}, 0, quote(8.4, BasisSameCloud, true, "2026-11")},
+		{"partitions: to GovCloud", "aws/us-east-1", "aws/us-gov-east-1", Spot{}, 0, quote(9, BasisInternet, false, "2026-01-26")},
+		{"partitions: from GovCloud", "aws/us-gov-east-1", "aws/us-east-1", Spot{}, 0, quote(15.5, BasisInternet, false, "2022-11-01")},
+		{"partitions: within GovCloud", "aws/us-gov-east-1", "aws/us-gov-west-1", Spot{}, 0, quote(3, BasisSameCloud, false, "2022-11-01")},
+		{"partitions: to the sovereign cloud", "aws/eu-central-1", "aws/eusc-de-east-1", Spot{}, 0, quote(9, BasisInternet, false, "2026-01-26")},
 
-		{"gcp within a continent", "gcp/us-central1", "gcp/us-east1", Spot{}, 0, Quote{2, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp between continents", "gcp/us-central1", "gcp/europe-west1", Spot{}, 0, Quote{5, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp Indonesia is by itself", "gcp/asia-southeast1", "gcp/asia-southeast2", Spot{}, 0, Quote{10, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp Middle East", "gcp/me-west1", "gcp/me-central1", Spot{}, 0, Quote{8, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp region unknown, country known", "gcp/us-central1", "gcp/", at("FR"), 0, Quote{5, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp region unknown: the usual", "gcp/us-central1", "gcp/", Spot{}, 0, Quote{11, BasisSameCloud, true, "", "2026-11-22"}},
-		{"gcp to the world", "gcp/us-central1", "", at("FR"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to the world, by point alone", "gcp/us-central1", "", Spot{Point: Point{48.9, 2.3}}, 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to Australia", "gcp/us-central1", "aws/ap-southeast-2", Spot{}, 0, Quote{19, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to China", "gcp/us-central1", "", at("CN"), 2, Quote{22, BasisInternet, true, "", "2026-09-20"}},
-		{"gcp to China, first tier", "gcp/us-central1", "", at("CN"), 0, Quote{23, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to Hong Kong", "gcp/us-central1", "", at("HK"), 0, Quote{12, BasisInternet, false, "", "2026-09-20"}},
-		{"gcp to nobody knows where: the usual", "gcp/us-central1", "", Spot{}, 0, Quote{12, BasisInternet, true, "", "2026-09-20"}},
+		{"gcp within a continent", "gcp/us-central1", "gcp/us-east1", Spot{}, 0, quote(2, BasisSameCloud, true, "2026-11-22")},
+		{"gcp between continents", "gcp/us-central1", "gcp/europe-west1", Spot{}, 0, quote(5, BasisSameCloud, true, "2026-11-22")},
+		{"gcp Indonesia is by itself", "gcp/asia-southeast1", "gcp/asia-southeast2", Spot{}, 0, quote(10, BasisSameCloud, true, "2026-11-22")},
+		{"gcp Middle East", "gcp/me-west1", "gcp/me-central1", Spot{}, 0, quote(8, BasisSameCloud, true, "2026-11-22")},
+		{"gcp region unknown, country known", "gcp/us-central1", "gcp/", at("FR"), 0, quote(5, BasisSameCloud, true, "2026-11-22")},
+		{"gcp region unknown: the usual", "gcp/us-central1", "gcp/", Spot{}, 0, quote(11, BasisSameCloud, true, "2026-11-22")},
+		{"gcp to the world", "gcp/us-central1", "", at("FR"), 0, quote(12, BasisInternet, false, "2026-09-20")},
+		{"gcp to the world, by point alone", "gcp/us-central1", "", Spot{Point: Point{48.9, 2.3}}, 0, quote(12, BasisInternet, false, "2026-09-20")},
+		{"gcp to Australia", "gcp/us-central1", "aws/ap-southeast-2", Spot{}, 0, quote(19, BasisInternet, false, "2026-09-20")},
+		{"gcp to China", "gcp/us-central1", "", at("CN"), 2, quote(22, BasisInternet, true, "2026-09-20")},
+		{"gcp to China, first tier", "gcp/us-central1", "", at("CN"), 0, quote(23, BasisInternet, false, "2026-09-20")},
+		{"gcp to Hong Kong", "gcp/us-central1", "", at("HK"), 0, quote(12, BasisInternet, false, "2026-09-20")},
+		{"gcp to nobody knows where: the usual", "gcp/us-central1", "", Spot{}, 0, quote(12, BasisInternet, true, "2026-09-20")},
 
-		{"azure zone 1, same continent", "azure/westeurope", "azure/uksouth", Spot{}, 0, Quote{2, BasisSameCloud, false, "", "2026-01-26"}},
-		{"azure zone 1, other continent", "azure/westeurope", "azure/eastus", Spot{}, 0, Quote{5, BasisSameCloud, true, "", "2026-11"}},
-		{"azure zone 2", "azure/southeastasia", "azure/uksouth", Spot{}, 0, Quote{8, BasisSameCloud, true, "", "2026-11"}},
-		{"azure zone 3 to the internet", "azure/brazilsouth", "", at("BR"), 0, Quote{18.1, BasisInternet, false, "", "2026-01-26"}},
-		{"azure region unknown: the dearest of its zone", "azure/westeurope", "azure/", Spot{}, 0, Quote{5, BasisSameCloud, true, "", "2026-11"}},
+		{"azure zone 1, same continent", "azure/westeurope", "azure/uksouth", Spot{}, 0, quote(2, BasisSameCloud, false, "2026-01-26")},
+		{"azure zone 1, other continent", "azure/westeurope", "azure/eastus", Spot{}, 0, quote(5, BasisSameCloud, true, "2026-11")},
+		{"azure zone 2", "azure/southeastasia", "azure/uksouth", Spot{}, 0, quote(8, BasisSameCloud, true, "2026-11")},
+		{"azure zone 3 to the internet", "azure/brazilsouth", "", at("BR"), 0, quote(18.1, BasisInternet, false, "2026-01-26")},
+		{"azure region unknown: the dearest of its zone", "azure/westeurope", "azure/", Spot{}, 0, quote(5, BasisSameCloud, true, "2026-11")},
 
-		{"oracle", "oracle/us-ashburn-1", "aws/us-east-1", Spot{}, 0, Quote{0.85, BasisInternet, false, "", "2026-05"}},
-		{"linode", "linode/us-east", "linode/eu-west", Spot{}, 0, Quote{0.5, BasisSameCloud, true, "", "2026-11"}},
-		{"onprem", "onprem/berlin", "aws/us-east-1", Spot{}, 0, Quote{0, BasisUnpriced, true, "", ""}},
-		{"onprem to itself", "onprem/berlin", "onprem/berlin", Spot{}, 0, Quote{0, BasisSamePlace, false, "", ""}},
-		{"nothing known", "", "", Spot{}, 0, Quote{0, BasisUnpriced, true, "", ""}},
+		{"oracle", "oracle/us-ashburn-1", "aws/us-east-1", Spot{}, 0, quote(price.Convert(0.85, price.GB, price.GiB), BasisInternet, false, "2026-05")},
+		{"linode", "linode/us-east", "linode/eu-west", Spot{}, 0, quote(0.5*1.073741824, BasisSameCloud, true, "2026-11")},
+		{"onprem", "onprem/berlin", "aws/us-east-1", Spot{}, 0, quote(0, BasisUnpriced, true, "")},
+		{"onprem to itself", "onprem/berlin", "onprem/berlin", Spot{}, 0, quote(0, BasisSamePlace, false, "")},
+		{"nothing known", "", "", Spot{}, 0, quote(0, BasisUnpriced, true, "")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := Embedded().CentsPerGB(Source{Place: loose(tc.from)}, loose(tc.to), tc.at, tc.tb)
+			got := Embedded().Quote(Source{Place: loose(tc.from)}, loose(tc.to), tc.at, price.TiB.Times(tc.tb))
 			if got.Source == "" {
 				t.Error("the quote does not say where it comes from")
 			}
-			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(Quote{}, "Source")); diff != "" {
+			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(Quote{}, "Source", "Listed", "Unit")); diff != "" {
 				t.Errorf("%s to %s (-want +got):\n%s", tc.from, tc.to, diff)
 			}
 		})
@@ -116,12 +123,12 @@ func TestCDN(t *testing.T) {
 		{"cloudflare-r2", Place{}, at("CN"), 0, 0, true},
 		{"backblaze-b2", Place{"gcp", "us-east1"}, Spot{}, 0, 1, false},
 	} {
-		got := Embedded().CentsPerGB(Source{Place: Place{"aws", "us-east-1"}, CDN: tc.cdn}, tc.to, tc.at, tc.tb)
-		if got.Cents != tc.want || got.Basis != BasisCDN || got.Estimate == tc.sure {
+		got := Embedded().Quote(Source{Place: Place{"aws", "us-east-1"}, CDN: tc.cdn}, tc.to, tc.at, price.TiB.Times(tc.tb))
+		if got.Listed != tc.want || got.Basis != BasisCDN || got.Estimate == tc.sure {
 			t.Errorf("%s to %v %v: %+v, want %v", tc.cdn, tc.to, tc.at, got, tc.want)
 		}
 	}
-	if got := Embedded().CentsPerGB(Source{CDN: "other"}, Place{}, at("US"), 0); got.Cents != 0 || got.Basis != BasisUnpriced {
+	if got := Embedded().Quote(Source{CDN: "other"}, Place{}, at("US"), 0); got.Cents != 0 || got.Basis != BasisUnpriced {
 		t.Errorf("a CDN without prices: %+v", got)
 	}
 	want := []string{"backblaze-b2", "cloudflare-r2", "cloudfront", "fastly", "google-cloud-cdn", "ibm-cos", "wasabi", "other"}
@@ -137,6 +144,7 @@ func TestOverride(t *testing.T) {
 		t.Fatal(err)
 	}
 	dublin, paris := Place{"aws", "eu-west-1"}, Place{"aws", "eu-west-3"}
+	perGB := price.Convert(3, price.GB, price.GiB)
 	for _, tc := range []struct {
 		name   string
 		src    Source
@@ -148,6 +156,9 @@ func TestOverride(t *testing.T) {
 		{"the map's, same cloud", Source{Place: dublin}, paris, 1, BasisOverride},
 		{"same place stays free", Source{Place: dublin}, dublin, 0, BasisSamePlace},
 		{"the store's wins", Source{Place: dublin, Override: Override{Internet: cents(3)}}, Place{}, 3, BasisOverride},
+		{"in its own unit", Source{Place: dublin, Override: Override{Internet: cents(3), Unit: price.GB}}, Place{}, perGB, BasisOverride},
+		{"in the unit of the list", Source{CDN: "fastly", Override: Override{Internet: cents(3)}}, Place{}, perGB, BasisOverride},
+		{"each price with its unit", Source{Place: dublin, Override: Override{Internet: cents(3), Unit: price.GB}}, paris, 1, BasisOverride},
 		{"field by field", Source{Place: dublin, Override: Override{Internet: cents(3)}}, paris, 1, BasisOverride},
 		{"zero is a price", Source{Place: paris, Override: Override{Internet: cents(0)}}, Place{}, 0, BasisOverride},
 		{"the other kind is the table's", Source{Place: paris, Override: Override{Internet: cents(0)}}, dublin, 2, BasisSameCloud},
@@ -155,7 +166,7 @@ func TestOverride(t *testing.T) {
 		{"a CDN", Source{Place: dublin, CDN: "cloudfront", Override: Override{Internet: cents(2)}}, dublin, 2, BasisOverride},
 		{"a CDN ignores its origin's price", Source{Place: dublin, CDN: "cloudflare-r2"}, dublin, 0, BasisCDN},
 	} {
-		if got := m.CentsPerGB(tc.src, tc.client, at("FR"), 0); got.Cents != tc.cents || got.Basis != tc.basis {
+		if got := m.Quote(tc.src, tc.client, at("FR"), 0); got.Cents != tc.cents || got.Basis != tc.basis {
 			t.Errorf("%s: %+v, want %v by %s", tc.name, got, tc.cents, tc.basis)
 		}
 	}
@@ -167,7 +178,7 @@ func TestPartitionsNeverShareAPrice(t *testing.T) {
 	m := Embedded()
 	for _, from := range m.Sites() {
 		for _, to := range m.Sites() {
-			got := m.CentsPerGB(Source{Place: from.Place}, to.Place, to.Spot, 0)
+			got := m.Quote(Source{Place: from.Place}, to.Place, to.Spot, 0)
 			want := BasisInternet
 			switch {
 			case from.Place == to.Place:

@@ -1,6 +1,11 @@
 package place
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"ociproxy/internal/price"
+)
 
 // Site is a place on the map with what is known about it.
 type Site struct {
@@ -22,11 +27,13 @@ type Site struct {
 // String returns the name of the place.
 func (s Site) String() string { return s.Place.String() }
 
-// Override replaces list prices. Values are US cents per GB. nil keeps the
+// Override replaces list prices. Values are US cents per Unit. nil keeps the
 // price from the price table.
 type Override struct {
 	Internet  *float64 // to anywhere outside the cloud
 	SameCloud *float64 // to another region of the same cloud and partition
+	// Unit is GB or GiB. Empty: that of the seller's price list.
+	Unit price.Unit
 }
 
 // Over returns o with its nil fields taken from below.
@@ -37,6 +44,7 @@ func (o Override) Over(below Override) Override {
 	if o.SameCloud == nil {
 		o.SameCloud = below.SameCloud
 	}
+	o.Unit = cmp.Or(o.Unit, below.Unit)
 	return o
 }
 
@@ -45,6 +53,9 @@ func (o Override) check() error {
 		if c != nil && !(*c >= 0 && *c <= 1000) {
 			return fmt.Errorf("price %v: not within 0 to 1000 US cents per GB", *c)
 		}
+	}
+	if o.Unit != "" && o.Unit.Base() != "bytes" {
+		return fmt.Errorf("unit %q: want GB or GiB", string(o.Unit))
 	}
 	return nil
 }

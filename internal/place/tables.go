@@ -51,7 +51,7 @@ func readTables(read func(name string) ([]byte, error)) (*rows, error) {
 		{"hubs", "id zone lat lon", c.hub},
 		{"links", "a b km", c.link},
 		{"zones", "kind code zones", func(f []string) error { return c.zone(f, r.countries) }},
-		{"prices", "seller kind from to cents confidence source", func(f []string) error { return p.row(f, r.sources) }},
+		{"prices", "seller kind from to unit cents confidence source", func(f []string) error { return p.row(f, r.sources) }},
 		{"areas", "seller kind side area continents countries", func(f []string) error { return p.area(f, r.countries) }},
 	} {
 		body, err := read("data/" + t.file + ".csv")

@@ -8,6 +8,7 @@ import (
 	"ociproxy/internal/accesslog"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
@@ -122,7 +123,7 @@ func (c *cell) add(weight, bytes float64, was, is *answer) {
 	}
 	c.bytes += weight * bytes
 	for i, a := range []*answer{was, is} {
-		c.usd[i] += weight * bytes / 1e9 * a.cents / 100
+		c.usd[i] += price.USD(weight*bytes, a.cents, price.GiB)
 		c.ms[i] += weight * a.rtt
 	}
 }

@@ -95,7 +95,7 @@ func naiveScore(opt Options, i int, c *Client) scored {
 	case known:
 		rtt = opt.Map.RTT(spot, own.Spot)
 	}
-	q := opt.Map.CentsPerGB(place.Source{Place: cand.Place, CDN: cand.CDN, Override: cand.Price}, c.Place, spot, opt.MonthlyTB)
+	q := opt.Map.Quote(place.Source{Place: cand.Place, CDN: cand.CDN, Override: cand.Price}, c.Place, spot, opt.Sent)
 	_, listed := opt.Map.Find(c.Place)
 	return scored{i, rtt + opt.CostWeight*q.Cents, q, listed && (q.Basis == place.BasisSameCloud || q.Basis == place.BasisSamePlace)}
 }

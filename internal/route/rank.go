@@ -191,7 +191,7 @@ func (s *Snapshot) rank(at place.Place, spot place.Spot, hasSpot bool, lots uint
 func (s *Snapshot) score(i int, at place.Place, spot place.Spot, hasSpot bool) Ranked {
 	c := &s.Candidates[i]
 	e := Ranked{Candidate: i, RTT: s.rtt(i, at, spot, hasSpot)}
-	e.Price = s.opt.Map.CentsPerGB(place.Source{Place: c.Place, CDN: c.CDN, Override: c.Price}, at, spot, s.opt.MonthlyTB)
+	e.Price = s.opt.Map.Quote(place.Source{Place: c.Place, CDN: c.CDN, Override: c.Price}, at, spot, s.opt.Sent)
 	e.Score = e.RTT + s.opt.CostWeight*e.Price.Cents
 	return e
 }

@@ -17,10 +17,10 @@ type Options struct {
 	Map *place.Map
 	// Location is where this instance runs; clients of unknown place get its coordinates. Zero: none.
 	Location place.Place
-	// CostWeight is how many milliseconds one US cent per GB is worth.
+	// CostWeight is how many milliseconds one US cent per GiB is worth.
 	CostWeight float64
-	// MonthlyTB selects the tier of the price lists.
-	MonthlyTB float64
+	// Sent is how many bytes are sent in a month. It selects the tier of the price lists.
+	Sent float64
 	// Matrix holds measured round trips in ms by (client place, candidate place); nil: the estimate.
 	Matrix Matrix
 	// Candidates are all stores and upstreams; exactly one upstream is canonical.

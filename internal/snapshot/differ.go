@@ -104,13 +104,13 @@ func (s stanza) samePrice(was stanza) bool {
 	if !reflect.DeepEqual(s.own(), was.own()) {
 		return false
 	}
-	tier, before := s.cfg.Route.MonthlyTB, was.cfg.Route.MonthlyTB
+	tier, before := s.cfg.Route.Sent(), was.cfg.Route.Sent()
 	if tier == before {
 		return true
 	}
 	sites := s.cfg.Map()
-	cents := func(to place.Site, monthlyTB float64) float64 {
-		return sites.CentsPerGB(s.source, to.Place, to.Spot, monthlyTB).Cents
+	cents := func(to place.Site, sent float64) float64 {
+		return sites.Quote(s.source, to.Place, to.Spot, sent).Cents
 	}
 	return !slices.ContainsFunc(sites.Sites(), func(to place.Site) bool { return cents(to, tier) != cents(to, before) })
 }

@@ -24,7 +24,7 @@ func Of(cfg *config.Config) (*route.Snapshot, error) {
 func With(cfg *config.Config, matrix route.Matrix, change func(*route.Candidate)) (*route.Snapshot, error) {
 	opt := route.Options{
 		Map: cfg.Map(), Location: cfg.Location, Matrix: matrix,
-		CostWeight: cfg.Route.CostWeight, MonthlyTB: cfg.Route.MonthlyTB,
+		CostWeight: cfg.Route.CostWeight, Sent: cfg.Route.Sent(),
 		Confines:    slices.ContainsFunc(cfg.Names, func(n config.Name) bool { return n.Role == config.Direct }),
 		DenyDigests: cfg.Deny.Digests, DenyRepositories: cfg.Deny.Repositories,
 	}
