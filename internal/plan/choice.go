@@ -194,17 +194,13 @@ func (w *World) state(snap *route.Snapshot) error {
 	c := chooser{w: w, snap: snap, keep: map[string][][]int{}}
 	p := &solve.Problem{PerMS: w.perMS}
 	for i := range w.Candidates {
-		s := solve.Site{Must: w.Candidates[i].Fixed}
-		if !s.Must {
-			s.USD = w.tariff.site(i)
-		}
-		p.Sites = append(p.Sites, s)
+		p.Sites = append(p.Sites, solve.Site{Must: w.Candidates[i].Fixed, USD: w.tariff.site(i)})
 	}
 	for k := range w.clients {
 		cl := &w.clients[k]
 		all, inside := c.options(cl)
 		price := func(o *solve.Option) {
-			o.USD, o.MS = w.tariff.low(k, o.Site), cl.Bytes/gigabyte*cl.rtt[o.Site]
+			o.USD, o.MS = w.tariff.serve(k, o.Site), cl.Bytes/gigabyte*cl.rtt[o.Site]
 		}
 		for i := range all {
 			price(&all[i])

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"ociproxy/internal/bill"
 	"ociproxy/internal/plan/solve"
 )
 
@@ -96,20 +97,53 @@ func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
 	if err != nil {
 		return ended(ctx, p, err)
 	}
-	if p.Best, err = w.result(&best, w.problem); err != nil {
+	low := w
+	if !w.tariff.flat() {
+		if w, low, err = w.refine(&best); err != nil {
+			return err
+		}
+		if best, err = solve.Solve(ctx, w.problem, w.begin(how, "best set at its own prices")); err != nil {
+			return ended(ctx, p, err)
+		}
+	}
+	bound := best
+	if low != w {
+		if bound, err = solve.Solve(ctx, low.problem, w.begin(how, "lower bound")); err != nil {
+			return ended(ctx, p, err)
+		}
+	}
+	if p.Best, err = w.result(&best, &bound); err != nil {
 		return err
 	}
-	if err := w.byCount(ctx, p, how); err != nil {
-		return ended(ctx, p, err)
-	}
-	if err := w.frontier(ctx, p, how); err != nil {
-		return ended(ctx, p, err)
-	}
-	if err := w.survival(ctx, p, how); err != nil {
-		return ended(ctx, p, err)
+	for _, step := range []func() error{
+		func() error { return w.byCount(ctx, low, p, how) },
+		func() error { return w.frontier(ctx, p, how) },
+		func() error { return w.survival(ctx, p, how) },
+	} {
+		if err := step(); err != nil {
+			return ended(ctx, p, err)
+		}
 	}
 	p.Ended = ctx.Err() != nil
 	return nil
+}
+
+// refine returns the same world at the prices that the bill of a set has on average, and the one at the cheapest steps of
+// all prices, where no set costs more than in truth.
+func (w *World) refine(r *solve.Result) (at, low *World, err error) {
+	o, err := w.Of(w.free(r.Open))
+	if err != nil {
+		return nil, nil, err
+	}
+	b := w.tariff.book.Bill(w.tariff.uses(o))
+	opt := w.opt
+	opt.rates = func(book *bill.Book) rates { return of(b, atUsual(book)) }
+	if at, err = New(opt); err != nil {
+		return nil, nil, err
+	}
+	opt.rates = cheapest
+	low, err = New(opt)
+	return at, low, err
 }
 
 // ended tells the end of ctx, after which the plan has less, from other errors.
@@ -128,32 +162,51 @@ func (w *World) begin(how *Search, stage string) solve.Options {
 	return o
 }
 
-// result makes the answer of a result of solve.
-func (w *World) result(r *solve.Result, of *solve.Problem) (*Answer, error) {
+// result makes the answer of a result. bound has a lower bound for it.
+func (w *World) result(r, bound *solve.Result) (*Answer, error) {
 	a, err := w.answer(w.free(r.Open))
 	if err != nil {
 		return nil, err
 	}
-	a.Gap, a.Proven = r.Gap(), r.Proven
-	if !math.IsInf(of.PerMS, 1) {
-		a.BoundUSD = r.Bound
+	if worth := a.outcome.worth(w); worth > 0 {
+		a.Gap = max(0, (worth-bound.Bound)/worth)
+	}
+	if a.Gap < 1e-9 {
+		a.Gap, a.Proven = 0, true
+	}
+	if !math.IsInf(w.perMS, 1) {
+		a.BoundUSD = min(bound.Bound, a.WorthUSD)
 	}
 	return a, w.losses(a)
 }
 
-// byCount finds the best set for every number of stores.
-func (w *World) byCount(ctx context.Context, p *Plan, how *Search) error {
-	problem := *w.problem
-	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
-	list, err := solve.ByCount(ctx, &problem, w.begin(how, "best set for each number of stores"))
-	for i := range list {
-		a, err := w.result(&list[i], &problem)
+// byCount finds the best set for every number of stores. low is the world of the lower bounds.
+func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) error {
+	list, err := w.counts(ctx, how, "best set for each number of stores")
+	if err != nil && len(list) == 0 {
+		return err
+	}
+	bounds := list
+	if low != w {
+		if bounds, err = low.counts(ctx, how, "lower bound for each number of stores"); err != nil {
+			return err
+		}
+	}
+	for i := range min(len(list), len(bounds)) {
+		a, err := w.result(&list[i], &bounds[i])
 		if err != nil {
 			return err
 		}
 		p.ByCount = append(p.ByCount, *a)
 	}
 	return err
+}
+
+// counts finds the best set for every number of stores, at the rates of the problem.
+func (w *World) counts(ctx context.Context, how *Search, stage string) ([]solve.Result, error) {
+	problem := *w.problem
+	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
+	return solve.ByCount(ctx, &problem, w.begin(how, stage))
 }
 
 func (w *World) most(how *Search) int {
@@ -200,7 +253,7 @@ func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
 		if err != nil {
 			return err
 		}
-		a, err := v.result(&r, v.problem)
+		a, err := v.result(&r, &r)
 		if err != nil {
 			return err
 		}

@@ -47,9 +47,7 @@ func (w *World) survival(ctx context.Context, p *Plan, how *Search) error {
 		if err := v.compare(p.Best, c.name, &best); err != nil {
 			return err
 		}
-		problem := *v.problem
-		problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
-		list, err := solve.ByCount(ctx, &problem, v.begin(how, stage))
+		list, err := v.counts(ctx, how, stage)
 		if err != nil && !errors.Is(err, solve.ErrInfeasible) {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ociproxy/internal/bill"
 	"ociproxy/internal/config"
 	"ociproxy/internal/plan/solve"
 	"ociproxy/internal/route"
@@ -31,6 +32,8 @@ type Options struct {
 	Rules Rules
 	// Prices and Volume scale all prices for transfer and the demand; 0: as they are.
 	Prices, Volume float64
+
+	rates func(*bill.Book) rates // nil: atUsual
 }
 
 // World is a problem with all that it was made from. It does not change, and several goroutines may use it.
@@ -108,13 +111,15 @@ func New(opt Options) (*World, error) {
 		return nil, err
 	}
 	w.place(snap)
-	if w.tariff, err = newTariff(w, scale); err != nil {
+	book, err := bill.New(w.cfg)
+	if err != nil {
 		return nil, err
 	}
-	if err := w.state(snap); err != nil {
-		return nil, err
+	if opt.rates == nil {
+		opt.rates = atUsual
 	}
-	return w, nil
+	w.tariff = newTariff(w, book, opt.rates(book))
+	return w, w.state(snap)
 }
 
 func cmpOr(v, otherwise float64) float64 {

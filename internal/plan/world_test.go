@@ -90,7 +90,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		text := shop(r)
 		cfg := parse(t, text)
-		w, err := New(Options{Config: cfg, Now: now, Demand: demand(t, cfg, everywhere), Stored: 1e12, Hot: seed%3 == 0})
+		w, err := New(Options{Config: cfg, Now: now, Demand: demand(t, cfg, everywhere), Stored: 1e12, Hot: seed%3 == 0, rates: cheapest})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
