@@ -125,7 +125,7 @@ func (t *tariff) copies() {
 		best := -1.0
 		for k := range t.w.Candidates {
 			from := &t.w.Candidates[k]
-			if k == i || !from.Exists || from.store != nil && from.store.CDN != "" {
+			if k == i || !t.w.isFilled(k) || from.store != nil && from.store.CDN != "" {
 				continue
 			}
 			m := t.book.Transfer(from.Name, traffic.Copy, c.Site.Place, place.Spot{})
@@ -135,7 +135,7 @@ func (t *tariff) copies() {
 		}
 		best = max(best, 0)
 		t.fixed[i].Growth = opt.Growth * t.held(i) * best
-		if !c.Exists {
+		if !t.w.isFilled(i) {
 			t.fill[i] = opt.Stored * t.held(i) * best
 			t.fixed[i].Filling = t.fill[i] / opt.Months
 		}

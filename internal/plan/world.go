@@ -33,7 +33,8 @@ type Options struct {
 	// Prices and Volume scale all prices for transfer and the demand; 0: as they are.
 	Prices, Volume float64
 
-	rates func(*bill.Book) rates // nil: atUsual
+	rates  func(*bill.Book) rates // nil: atUsual
+	filled map[string]bool        // stores that hold everything today, by name; nil: those that are active
 }
 
 // World is a problem with all that it was made from. It does not change, and several goroutines may use it.
@@ -201,6 +202,12 @@ func (w *World) whole(open []int) []int {
 	out := slices.Concat(w.fixed, open)
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// isFilled reports whether a candidate holds everything today.
+func (w *World) isFilled(i int) bool {
+	c := &w.Candidates[i]
+	return c.Exists && (c.store == nil || w.opt.filled == nil || w.opt.filled[c.Name])
 }
 
 // free removes the fixed candidates from a set.
