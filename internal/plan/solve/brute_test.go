@@ -1,6 +1,7 @@
 package solve
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -176,7 +177,7 @@ func TestAgainstEverySet(t *testing.T) {
 		got, err := Solve(t.Context(), p, Options{})
 		if !found {
 			infeasible++
-			if err == nil || err.Error() != ErrInfeasible.Error() {
+			if !errors.Is(err, ErrInfeasible) {
 				t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, ErrInfeasible)
 			}
 			continue
@@ -190,4 +191,92 @@ func TestAgainstEverySet(t *testing.T) {
 		nodes += got.Nodes
 	}
 	t.Log("nodes", nodes, "infeasible", infeasible)
+}
+
+func TestByCount(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for try := range 400 {
+		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
+		var want []float64
+		for k := p.Min; k <= len(p.Sites) && (p.Max == 0 || k <= p.Max); k++ {
+			exactly := *p
+			exactly.Sites = slices.Clone(p.Sites)
+			exactly.Min, exactly.Max = k, k
+			for s := range exactly.Sites {
+				exactly.Sites[s].Never = exactly.Sites[s].Never || k == 0
+			}
+			if best, found := brute(&exactly, nil); found {
+				want = append(want, best)
+			}
+		}
+		got, err := ByCount(t.Context(), p, Options{})
+		if len(got) != len(want) || (err == nil) != (len(want) > 0) {
+			t.Fatalf("world %d: %d sets, %v, want %d", try, len(got), err, len(want))
+		}
+		for i := range got {
+			if !near(got[i].Objective, want[i]) || !got[i].Proven {
+				t.Fatalf("world %d: set %d: %+v, want %v", try, i, got[i], want[i])
+			}
+		}
+	}
+}
+
+// TestFrontier compares every set of sites with the line between the points of the frontier.
+func TestFrontier(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	points := 0
+	for try := range 400 {
+		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
+		got, err := Frontier(t.Context(), p, Options{})
+		if _, found := brute(p, nil); found != (err == nil) {
+			t.Fatalf("world %d: %v, found by hand: %v", try, err, found)
+		}
+		points += len(got)
+		for i, r := range got {
+			if i > 0 && (got[i-1].USD >= r.USD || got[i-1].MS <= r.MS || got[i-1].PerMS >= r.PerMS) {
+				t.Fatalf("world %d: %+v after %+v", try, r, got[i-1])
+			}
+			q := *p
+			for _, perMS := range []float64{r.PerMS, r.PerMS * 1.00001} {
+				if q.PerMS = perMS; i == 0 || i == len(got)-1 { // a small weight moves the ends a little
+					q.PerMS *= 1.001
+				}
+				want, _ := brute(&q, nil)
+				if off := q.PerMS*r.MS + r.USD - want; off > 1e-4*(1+math.Abs(want)) {
+					t.Fatalf("world %d: for %v: point %d: %+v, want %v", try, q.PerMS, i, r, want)
+				}
+			}
+		}
+	}
+	t.Log("points", points)
+}
+
+// TestBill has an exact bill above the prices of the problem, as with tiers: the first GB of a site cost more.
+func TestBill(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for try := range 1500 {
+		p := world(rng, 1+rng.IntN(8), 1+rng.IntN(10))
+		more := make([]float64, len(p.Sites))
+		for s := range more {
+			more[s] = rng.Float64() * 20
+		}
+		bill := func(open []int) float64 {
+			usd, _ := p.Evaluate(open)
+			for _, s := range open {
+				usd += more[s] / float64(len(open)) // concave
+			}
+			return usd
+		}
+		want, found := brute(p, bill)
+		got, err := Solve(t.Context(), p, Options{Bill: bill})
+		if !found {
+			if !errors.Is(err, ErrInfeasible) {
+				t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, ErrInfeasible)
+			}
+			continue
+		}
+		if err != nil || !got.Proven || !near(got.Objective, want) || !near(got.USD, bill(got.Open)) {
+			t.Fatalf("world %d: got %+v, %v, want %v", try, got, err, want)
+		}
+	}
 }

@@ -37,6 +37,7 @@ type instance struct {
 	// What is paid whatever is open.
 	constUSD, constMS float64
 
+	impossible bool
 	kmin, kmax int
 	groups     []Group
 	of         [][]int32 // the groups of each site
@@ -66,6 +67,8 @@ func compile(p *Problem) *instance {
 	for s, site := range p.Sites {
 		in.usd[s] = site.USD
 		switch {
+		case site.Must && site.Never:
+			in.impossible = true
 		case site.Must:
 			in.root[s] = open
 		case site.Never:

@@ -171,7 +171,7 @@ func (s *swapper) improve(is []bool) {
 	now := s.exact(s.broken(-1, -1))
 	for range 4 * (s.in.n + 4) {
 		tol := 1e-10 * (1 + math.Abs(now))
-		moves := s.moves(now, tol)
+		moves := s.moves(now-tol, 12)
 		done := true
 		for _, m := range moves {
 			broken := s.broken(m.add, m.drop)
@@ -188,18 +188,19 @@ func (s *swapper) improve(is []bool) {
 	}
 }
 
-// moves returns the best moves, the best first, by what plain clients say. For problems without Instead, the first is
-// exact.
-func (s *swapper) moves(now, tol float64) []candidate {
+// moves returns the best moves, at most keep, the best first. Without Instead, these are exact, only those below limit
+// are returned, and of them the first.
+func (s *swapper) moves(limit float64, keep int) []candidate {
 	in := s.in
 	m := in.plain()
-	keep := 1
 	if len(in.special) > 0 {
-		keep = 12
+		limit = math.Inf(1)
+	} else if !math.IsInf(limit, 1) {
+		keep = 1
 	}
 	var best []candidate
 	offer := func(v float64, add, drop int) {
-		if len(in.special) == 0 && v >= now-tol || len(best) == keep && v >= best[keep-1].value {
+		if v >= limit || len(best) == keep && v >= best[keep-1].value {
 			return
 		}
 		k, _ := slices.BinarySearchFunc(best, v, func(c candidate, v float64) int {

@@ -44,7 +44,7 @@ type Site struct {
 	// USD is what the site costs while it is open. Like all money of a problem it is of one period, such as a month. It
 	// may be negative.
 	USD float64
-	// Must sites are open in every set, Never sites in none.
+	// Must sites are open in every set, Never sites in none. A site that is both makes the problem infeasible.
 	Must, Never bool
 }
 
@@ -79,11 +79,12 @@ type Options struct {
 	// Nodes and Time end the search early, with the best set so far; 0: never. Results with a Time are not repeatable.
 	Nodes int
 	Time  time.Duration
-	// Progress is called from time to time by the goroutine that searches; it may be nil.
+	// Progress is called from time to time, by one goroutine at a time; it may be nil.
 	Progress func(Progress)
 	// Bill returns the exact USD of a set when the prices of the problem are only its lowest: with tiers, those of each
 	// ladder's cheapest step. It replaces Result.USD, it must never be below the USD of the problem, and the budget is
-	// compared with it. It gets the open sites, ascending. It may be nil.
+	// compared with it. It gets the open sites, ascending, and several goroutines of ByCount and Frontier call it. It may
+	// be nil.
 	Bill func(open []int) float64
 	// Start is a set to begin with, such as today's. A good one saves time. It may break rules, or be nil.
 	Start []int
@@ -105,7 +106,8 @@ type Result struct {
 	// Objective.
 	Bound  float64
 	Proven bool
-	Nodes  int // of the search tree
+	Nodes  int     // of the search tree
+	PerMS  float64 // of Frontier: from which PerMS on the set is best
 }
 
 // Gap returns how far the objective may be from the optimum: a fraction of the objective.

@@ -29,22 +29,23 @@ type relaxation struct {
 	fallback []float64 // of each client: the cost of the option that is surely open; +Inf
 	harmful  int       // clients that disagree
 
-	v, bestV       []float64
-	bestU          []float64 // of the node's options
-	nowU           []float64
-	g, mean        []float64 // subgradients of v: of this step, and their mean
-	gu, meanU      []float64
-	rho, bestRho   []float64
-	meanY          []float64
-	scratch        []float64
-	usdAt          float64 // USD of the relaxed solution at the best v, without what is fixed
-	cheap          []int32
-	cheapCost      []float64
-	seen           []int32
-	stamp          int32
-	fromSpecial    int
-	infeasible     bool
-	openUSD, total float64
+	v, bestV     []float64
+	bestU        []float64 // of the node's options
+	nowU         []float64
+	g, mean      []float64 // subgradients of v: of this step, and their mean
+	gu, meanU    []float64
+	rho, bestRho []float64
+	meanY        []float64
+	scratch      []float64
+	seen         []int32 // by options
+	stamp        int32
+
+	// With a budget: the USD of what the relaxation opens and takes, of this step and the mean.
+	budgeted     bool
+	money        []float64 // of the node's options
+	fallbackUSD  []float64 // of each client
+	fixedUSD     float64
+	usd, meanUSD float64
 }
 
 func newRelaxation(in *instance) *relaxation {
@@ -53,7 +54,7 @@ func newRelaxation(in *instance) *relaxation {
 		ecost: make([]float64, len(in.site)), fcost: make([]float64, n), u: make([]float64, len(in.site)),
 		agrees: make([]bool, m), fallback: make([]float64, m), start: make([]int32, m+1),
 		v: make([]float64, m), bestV: make([]float64, m), g: make([]float64, m), mean: make([]float64, m),
-		rho: make([]float64, n), bestRho: make([]float64, n), meanY: make([]float64, n), seen: make([]int32, n)}
+		rho: make([]float64, n), bestRho: make([]float64, n), meanY: make([]float64, n), seen: make([]int32, n), budgeted: in.p.Budget > 0, fallbackUSD: make([]float64, m)}
 	return r
 }
 
@@ -80,13 +81,14 @@ func (r *relaxation) weigh(w weights, multiplier, budget float64) {
 func (r *relaxation) enter(states []state) bool {
 	in := r.in
 	r.choose.enter(states)
-	r.fixed = r.w.of(in.constUSD, in.constMS) - r.minus
+	r.fixed, r.fixedUSD = r.w.of(in.constUSD, in.constMS)-r.minus, in.constUSD
 	for s := range in.n {
 		if states[s] == open {
 			r.fixed += r.fcost[s]
+			r.fixedUSD += in.usd[s]
 		}
 	}
-	r.site, r.cost, r.orig, r.harmful = r.site[:0], r.cost[:0], r.orig[:0], 0
+	r.site, r.cost, r.orig, r.money, r.harmful = r.site[:0], r.cost[:0], r.orig[:0], r.money[:0], 0
 	for i := range in.plain() {
 		from, agrees, last := len(r.site), true, math.Inf(-1)
 		fallback := math.Inf(1)
@@ -99,11 +101,13 @@ func (r *relaxation) enter(states []state) bool {
 			last = c
 			if states[s] == open {
 				fallback = c
+				r.fallbackUSD[i] = in.eusd[e]
 				break
 			}
 			r.site = append(r.site, s)
 			r.cost = append(r.cost, c)
 			r.orig = append(r.orig, e)
+			r.money = append(r.money, in.eusd[e])
 		}
 		if !r.ends(i, from, fallback, agrees) {
 			return false
@@ -111,7 +115,7 @@ func (r *relaxation) enter(states []state) bool {
 	}
 	for k, c := range in.special {
 		from := len(r.site)
-		fallback := r.options(c, states)
+		fallback := r.options(c, states, &r.fallbackUSD[in.plain()+k])
 		if !r.ends(in.plain()+k, from, fallback, true) {
 			return false
 		}
@@ -128,7 +132,8 @@ func (r *relaxation) ends(i, from int, fallback float64, agrees bool) bool {
 	r.agrees[i], r.fallback[i] = agrees, fallback
 	if agrees {
 		for len(r.site) > from && r.cost[len(r.site)-1] >= fallback { // never better
-			r.site, r.cost, r.orig = r.site[:len(r.site)-1], r.cost[:len(r.cost)-1], r.orig[:len(r.orig)-1]
+			k := len(r.site) - 1
+			r.site, r.cost, r.orig, r.money = r.site[:k], r.cost[:k], r.orig[:k], r.money[:k]
 		}
 	} else {
 		r.harmful++
@@ -139,7 +144,7 @@ func (r *relaxation) ends(i, from int, fallback float64, agrees bool) bool {
 
 // options appends the sites that may serve a client with Instead, cheapest first, and returns the cost of the cheapest
 // that is surely open.
-func (r *relaxation) options(c *Client, states []state) float64 {
+func (r *relaxation) options(c *Client, states []state, usd *float64) float64 {
 	r.stamp++
 	fallback, from := math.Inf(1), len(r.site)
 	add := func(o *Option) (sure bool) {
@@ -149,17 +154,22 @@ func (r *relaxation) options(c *Client, states []state) float64 {
 		case closed:
 			return false
 		case open:
-			fallback = min(fallback, cost)
+			if cost < fallback {
+				fallback, *usd = cost, o.USD
+			}
 			return true
 		default:
 		}
 		if r.seen[s] == r.stamp {
 			k := from + slices.Index(r.site[from:], int32(s))
-			r.cost[k] = min(r.cost[k], cost)
+			if cost < r.cost[k] {
+				r.cost[k], r.money[k] = cost, o.USD
+			}
 			return false
 		}
 		r.seen[s] = r.stamp
 		r.site, r.cost, r.orig = append(r.site, int32(s)), append(r.cost, cost), append(r.orig, -1)
+		r.money = append(r.money, o.USD)
 		return false
 	}
 	outside := !slices.ContainsFunc(c.Inside, func(s int) bool { return states[s] == open })
@@ -178,14 +188,15 @@ func (r *relaxation) options(c *Client, states []state) float64 {
 			break
 		}
 	}
-	sortPairs(r.cost[from:], r.site[from:])
+	sortOptions(r.cost[from:], r.money[from:], r.site[from:])
 	return fallback
 }
 
-func sortPairs(cost []float64, site []int32) {
+func sortOptions(cost, money []float64, site []int32) {
 	for i := 1; i < len(cost); i++ {
 		for k := i; k > 0 && (cost[k-1] > cost[k] || cost[k-1] == cost[k] && site[k-1] > site[k]); k-- {
 			cost[k-1], cost[k] = cost[k], cost[k-1]
+			money[k-1], money[k] = money[k], money[k-1]
 			site[k-1], site[k] = site[k], site[k-1]
 		}
 	}
@@ -222,6 +233,9 @@ func (r *relaxation) at() float64 {
 	if math.IsInf(sum, 1) {
 		return sum
 	}
+	if r.budgeted {
+		r.spendSites()
+	}
 	y := r.choose.y
 	for i, v := range r.v {
 		site, cost := r.site[r.start[i]:r.start[i+1]], r.cost[r.start[i]:r.start[i+1]]
@@ -238,12 +252,46 @@ func (r *relaxation) at() float64 {
 		} else {
 			g -= r.slopes(i, v, y)
 		}
+		if r.budgeted {
+			r.spend(i, v, g)
+		}
 		if g > 0 && v >= r.fallback[i] {
 			g = 0
 		}
 		r.g[i] = g
 	}
 	return sum
+}
+
+// spend adds to usd what the options cost that client i takes; unserved says how much of it takes none.
+func (r *relaxation) spend(i int, v, unserved float64) {
+	if unserved > 0 && !math.IsInf(r.fallback[i], 1) {
+		r.usd += r.fallbackUSD[i]
+	}
+	moved := 0.0
+	for k := r.start[i+1] - 1; k >= r.start[i]; k-- {
+		if !r.agrees[i] {
+			moved += r.nowU[k]
+		}
+		if r.choose.y[r.site[k]] && r.cost[k]-moved < v {
+			r.usd += r.money[k]
+		}
+	}
+}
+
+// spendSites sets usd to what the sites cost that are open.
+func (r *relaxation) spendSites() {
+	r.usd = r.fixedUSD
+	k := r.choose.opened
+	for _, s := range r.choose.sites {
+		if r.choose.y[s] {
+			r.usd += r.in.usd[s]
+			k++
+		}
+	}
+	if r.in.count != nil {
+		r.usd += r.in.count[k]
+	}
 }
 
 // slopes sets gu of a client that disagrees, and returns how many options serve it.
@@ -294,6 +342,7 @@ func (r *relaxation) bound(from []float64, target float64, steps int) float64 {
 	copy(r.bestV, r.v)
 	copy(r.bestRho, r.rho)
 	copy(r.mean, r.g)
+	r.meanUSD = r.usd
 	for s := range r.meanY {
 		r.meanY[s] = is(r.choose.y[s])
 	}
@@ -337,6 +386,7 @@ func (r *relaxation) bound(from []float64, target float64, steps int) float64 {
 			alpha = min(alphaMax, max((c-b)/d, alphaMax/10))
 		}
 		mix(r.mean, r.g, alpha)
+		r.meanUSD += alpha * (r.usd - r.meanUSD)
 		if disagree {
 			mix(meanU, gu, alpha)
 		}
@@ -405,4 +455,33 @@ func mix(a, b []float64, alpha float64) {
 	for i := range a {
 		a[i] += alpha * (b[i] - a[i])
 	}
+}
+
+// fix opens and closes free sites whose other state takes the bound to target, and returns how many.
+func (r *relaxation) fix(states []state, bound, target float64) (fixed int) {
+	c := r.choose
+	if math.IsInf(target, 1) && !r.in.bounded {
+		return 0
+	}
+	total := c.choose(r.bestRho)
+	for _, j := range c.sites {
+		other := math.Abs(r.bestRho[j])
+		if r.in.bounded {
+			take, skip := j, int32(-1)
+			if c.y[j] {
+				take, skip = -1, j
+			}
+			v, _ := c.pick(r.bestRho, take, skip)
+			other = v - total
+		}
+		if bound+other < target || math.IsInf(target, 1) && !math.IsInf(other, 1) {
+			continue
+		}
+		states[j] = closed
+		if c.y[j] {
+			states[j] = open
+		}
+		fixed++
+	}
+	return fixed
 }

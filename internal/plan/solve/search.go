@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,8 @@ type node struct {
 	states     []state
 	v          []float64 // where the bound begins; shared, never changed
 	bound      float64
-	multiplier float64 // of the budget
+	multiplier float64   // of the budget
+	saving     []float64 // where the bound of the money begins; shared, never changed
 	number     int
 	depth      int
 }
@@ -43,6 +45,7 @@ type search struct {
 	end time.Time
 
 	relax *relaxation
+	money *relaxation // of the USD alone, when there is a budget
 	swap  *swapper
 	open  nodes
 
@@ -55,11 +58,15 @@ type search struct {
 	steps     int
 }
 
-func newSearch(ctx context.Context, p *Problem, opt Options) *search {
+func newSearch(ctx context.Context, p *Problem, w weights, opt Options) *search {
 	in := compile(p)
-	s := &search{ctx: ctx, in: in, opt: opt, w: p.weights(), relax: newRelaxation(in), objective: math.Inf(1),
+	s := &search{ctx: ctx, in: in, opt: opt, w: w, relax: newRelaxation(in), objective: math.Inf(1),
 		tried: map[string]bool{}}
 	s.swap = newSwapper(in, s.w)
+	if p.Budget > 0 {
+		s.money = newRelaxation(in)
+		s.money.weigh(weights{1, 0}, 0, 0)
+	}
 	if opt.Time > 0 {
 		s.end = time.Now().Add(opt.Time)
 	}
@@ -143,7 +150,23 @@ func list(is []bool, n int) (out []int) {
 // improve improves a set and offers it.
 func (s *search) improve(is []bool) {
 	s.swap.improve(is)
+	was := s.objective
 	s.offer(s.swap.is)
+	for s.opt.Bill != nil && s.objective < was { // the prices of the problem only say which moves may be good
+		was = s.objective
+		from := slices.Clone(s.best)
+		s.swap.set(from)
+		for _, m := range s.swap.moves(math.Inf(1), 40) {
+			is := slices.Clone(from)
+			if m.add >= 0 {
+				is[m.add] = true
+			}
+			if m.drop >= 0 {
+				is[m.drop] = false
+			}
+			s.offer(is)
+		}
+	}
 }
 
 // start finds a first set.
@@ -175,11 +198,15 @@ func (s *search) stopped() bool {
 }
 
 func (s *search) run() (Result, error) {
+	if s.in.impossible {
+		return Result{}, ErrInfeasible
+	}
 	s.start()
 	root := &node{states: append([]state(nil), s.in.root...), v: make([]float64, s.in.clients()), bound: math.Inf(-1)}
 	for i := range root.v {
 		root.v[i] = math.Inf(1)
 	}
+	root.saving = root.v
 	s.open = nodes{root}
 	for len(s.open) > 0 {
 		if s.stopped() {
@@ -242,37 +269,117 @@ func (s *search) result() (Result, error) {
 
 // expand computes the bound of a node, fixes what it can, and makes the two nodes below it.
 func (s *search) expand(n *node) {
-	r := s.relax
 	steps := 40
 	if n.depth == 0 {
 		steps = 400
 	}
-	v := n.v
 	for {
 		if !s.propagate(n.states) {
 			return
 		}
-		r.weigh(s.w, n.multiplier, s.in.p.Budget)
-		if !r.enter(n.states) {
-			return
-		}
-		b := r.bound(v, s.target(), steps)
+		b := s.lower(n, steps)
 		if b >= s.target() {
 			return
 		}
 		n.bound = max(n.bound, b)
-		v = append([]float64(nil), r.bestV...)
-		if len(r.choose.sites) == 0 {
+		if len(s.relax.choose.sites) == 0 {
 			s.leaf(n)
 			return
 		}
 		s.round(n)
-		if s.fix(n.states, b) == 0 {
+		if s.relax.fix(n.states, b, s.target()) == 0 {
 			break
 		}
 		steps = 20
 	}
-	s.branch(n, v)
+	s.branch(n)
+}
+
+// lower returns a lower bound of a node, +Inf when it has no set. It leaves n.v where the next bound begins, and the
+// relaxation at the bound.
+func (s *search) lower(n *node, steps int) float64 {
+	r := s.relax
+	at := func(multiplier float64, v []float64, steps int) float64 {
+		r.weigh(s.w, multiplier, s.in.p.Budget)
+		if !r.enter(n.states) {
+			return math.Inf(1)
+		}
+		return r.bound(v, s.target(), steps)
+	}
+	if s.in.p.Budget == 0 {
+		b := at(0, n.v, steps)
+		n.v = slices.Clone(r.bestV)
+		return b
+	}
+	if s.overspent(n) {
+		return math.Inf(1)
+	}
+	if n.depth == 0 && n.multiplier == 0 {
+		n.multiplier = s.exchange()
+	}
+	b := at(n.multiplier, n.v, steps)
+	n.v = slices.Clone(r.bestV)
+	// More of a multiplier when the relaxation spends more than the budget, less when less, as long as it helps.
+	change, tries := 1.25, 3
+	if n.depth == 0 {
+		change, tries = 2, 24
+	}
+	for ; tries > 0 && b < s.target() && change > 1.02; tries-- {
+		next := n.multiplier * change
+		if r.meanUSD < s.in.p.Budget {
+			next = n.multiplier / change
+		}
+		if more := at(next, n.v, steps); more > b {
+			b, n.multiplier, n.v = more, next, slices.Clone(r.bestV)
+		} else {
+			change = math.Sqrt(change)
+		}
+	}
+	if b < s.target() {
+		b = max(b, at(n.multiplier, n.v, 0)) // the relaxation as it was at the best
+	}
+	return b
+}
+
+// overspent reports whether every set of a node costs more than the budget. It fixes sites that the budget leaves no
+// choice about.
+func (s *search) overspent(n *node) bool {
+	r, most := s.money, s.in.p.Budget*(1+1e-9)
+	for {
+		if !s.propagate(n.states) || !r.enter(n.states) {
+			return true
+		}
+		b := r.bound(n.saving, most, 30)
+		n.saving = slices.Clone(r.bestV)
+		if b >= most {
+			return true
+		}
+		if len(r.choose.sites) == 0 || r.fix(n.states, b, most) == 0 {
+			return false
+		}
+	}
+}
+
+// exchange returns a first multiplier for the budget: what a dollar less costs on the way from the best set without
+// budget to the cheapest.
+func (s *search) exchange() float64 {
+	ends := func(w weights) (usd, value float64) {
+		sw := newSwapper(s.in, w)
+		sw.budget = 0
+		is := make([]bool, s.in.n+1)
+		for j := range s.in.n {
+			is[j] = s.in.root[j] == open
+		}
+		sw.improve(is)
+		usd, ms := s.in.value(sw.is)
+		return usd, s.w.of(usd, ms)
+	}
+	dear, least := ends(s.w)
+	cheap, most := ends(weights{1, s.w.ms * 1e-6})
+	if m := (most - least) / (dear - cheap); m > 0 && !math.IsInf(m, 1) {
+		return m
+	}
+	return 1
 }
 
 // leaf is a node without free sites.
@@ -308,42 +415,8 @@ func (s *search) round(n *node) {
 	}
 }
 
-// fix opens and closes free sites whose other state cannot be better than the best set, and returns how many.
-func (s *search) fix(states []state, bound float64) (fixed int) {
-	r := s.relax
-	c := r.choose
-	target := s.target()
-	if math.IsInf(target, 1) && !s.in.bounded {
-		return 0
-	}
-	total := c.choose(r.bestRho)
-	for _, j := range c.sites {
-		if !s.in.bounded {
-			if bound+math.Abs(r.bestRho[j]) < target {
-				continue
-			}
-		} else {
-			var v float64
-			if c.y[j] {
-				v, _ = c.pick(r.bestRho, -1, j)
-			} else {
-				v, _ = c.pick(r.bestRho, j, -1)
-			}
-			if bound+v-total < target || math.IsInf(target, 1) && !math.IsInf(v, 1) {
-				continue
-			}
-		}
-		states[j] = closed
-		if c.y[j] {
-			states[j] = open
-		}
-		fixed++
-	}
-	return fixed
-}
-
 // branch makes two nodes: with a site open, and with it closed.
-func (s *search) branch(n *node, v []float64) {
+func (s *search) branch(n *node) {
 	r := s.relax
 	site, score := int32(-1), math.Inf(-1)
 	for _, j := range r.choose.sites {
@@ -362,7 +435,7 @@ func (s *search) branch(n *node, v []float64) {
 		return
 	}
 	for _, st := range []state{closed, open} {
-		child := &node{states: append([]state(nil), n.states...), v: v, bound: n.bound, multiplier: n.multiplier,
+		child := &node{states: append([]state(nil), n.states...), v: n.v, bound: n.bound, multiplier: n.multiplier, saving: n.saving,
 			depth: n.depth + 1}
 		child.states[site] = st
 		s.number++
