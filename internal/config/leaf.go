@@ -59,6 +59,8 @@ var leaves = map[reflect.Type]leaf{
 	reflect.TypeFor[netip.Prefix]():      word("a CIDR range", "string", parsePrefix, netip.Prefix.String),
 	reflect.TypeFor[place.Place]():       word("a place", "string", parsePlace, place.Place.String),
 	reflect.TypeFor[price.Unit]():        word("GB or GiB", "string", parseUnit, func(u price.Unit) string { return string(u) }),
+	reflect.TypeFor[AccountName]():       word("a name", "string", func(s string) (AccountName, string, error) { return AccountName(s), "", nil }, func(a AccountName) string { return string(a) }),
+	reflect.TypeFor[Percent]():           word("a percentage", "string", parsePercent, formatPercent),
 	reflect.TypeFor[oci.Digest]():        word("a digest", "string", parseDigest, oci.Digest.String),
 	reflect.TypeFor[ed25519.PublicKey](): word("a public key", "string", parseKey, key.Format),
 	reflect.TypeFor[Serves]():            words("a list of clouds, `internet` or `all`", parseServes, Serves.Names),

@@ -63,6 +63,8 @@ type Config struct {
 	Mirror Mirror `yaml:"mirror"`
 	// Promote says how `oci-proxyctl promote` waits for the stores. The server ignores it.
 	Promote Promote `yaml:"promote"`
+	// Billing says what `oci-proxyctl report` and `plan` take as prices. The server ignores it.
+	Billing Billing `yaml:"billing"`
 
 	// Hash is the lower-case hex SHA-256 of the file's bytes.
 	Hash string `yaml:"-"`

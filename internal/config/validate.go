@@ -46,6 +46,7 @@ func validate(d *decoder, c *Config) {
 	v.log()
 	v.mirror()
 	v.promote()
+	v.billing()
 	if len(d.faults) == 0 {
 		v.warnings()
 	}

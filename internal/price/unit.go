@@ -49,12 +49,13 @@ var units = []unit{
 func ParseUnit(s string) (Unit, error) {
 	i := slices.IndexFunc(units, func(u unit) bool { return string(u.name) == s })
 	if i < 0 {
-		return "", fmt.Errorf("unknown unit %q: want one of %s", s, strings.Join(names(), ", "))
+		return "", fmt.Errorf("unknown unit %q: want one of %s", s, strings.Join(Units(), ", "))
 	}
 	return units[i].name, nil
 }
 
-func names() []string {
+// Units lists the names of all units.
+func Units() []string {
 	var out []string
 	for _, u := range units {
 		out = append(out, string(u.name))

@@ -24,9 +24,10 @@ func (c comments) of(typ, field string) (string, error) {
 
 // elsewhere are the words for place.Override, whose comments speak to programmers.
 var elsewhere = comments{
-	{"Override", ""}:          "Your own prices, in US cents per GB. If you leave one out, the built-in price table has it.",
+	{"Override", ""}:          "Your own prices, in US cents per `unit`. If you leave one out, the built-in price table has it.",
 	{"Override", "Internet"}:  "The price to anywhere outside the cloud, and to every client of a CDN.",
 	{"Override", "SameCloud"}: "The price to another region of the same cloud and partition.",
+	{"Override", "Unit"}:      "What the prices are for: `GiB` (2³⁰ bytes) or `GB` (10⁹ bytes). Default: what the provider's price list has; `GiB` where there is no list. The page cost.md names them.",
 }
 
 // readComments reads the Go files of a directory.
