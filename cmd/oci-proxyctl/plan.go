@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
 	"ociproxy/internal/plan"
+	"ociproxy/internal/plan/show"
 	"ociproxy/internal/plan/solve"
 	"ociproxy/internal/snapshot"
 )
@@ -139,11 +140,19 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if err != nil {
 		return planFault(err)
 	}
-	doc, err := a.planDoc(f, cfg, p)
+	doc, err := show.New(p, cfg, f.file, program, opt.Now)
 	if err != nil {
 		return err
 	}
-	if err := a.writePlan(doc); err != nil {
+	switch a.format {
+	case cli.JSON:
+		err = cli.WriteJSON(a.stdout, doc)
+	case cli.Markdown:
+		err = doc.Markdown(a.stdout)
+	default:
+		err = doc.Text(a.stdout)
+	}
+	if err != nil {
 		return err
 	}
 	if p.Ended {
@@ -207,7 +216,10 @@ func (a *app) planWhatIf(ctx context.Context, f *regionPlan, opt plan.Options) e
 	if err != nil {
 		return planFault(err)
 	}
-	return a.writeComparison(c)
+	if a.format == cli.JSON {
+		return cli.WriteJSON(a.stdout, c)
+	}
+	return show.Comparison(a.stdout, c, a.format == cli.Markdown)
 }
 
 // optionalNumber is a number of at least 0 that may be missing.

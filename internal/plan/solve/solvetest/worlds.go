@@ -55,7 +55,7 @@ func client(m *place.Map, who place.Place, spot place.Spot, gb float64, regions 
 	}
 	var options []scored
 	add := func(site int, s place.Site) {
-		cents := m.CentsPerGB(place.Source{Place: s.Place}, who, spot, 0).Cents
+		cents := m.Quote(place.Source{Place: s.Place}, who, spot, 0).Cents
 		rtt := m.RTT(s.Spot, spot)
 		options = append(options, scored{solve.Option{Site: site, USD: gb * cents / 100, MS: gb * rtt}, rtt + 5*cents})
 	}

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"bytes"
@@ -44,7 +44,11 @@ func (s *sheet) say(format string, args ...any) {
 
 func (s *sheet) table(header []string, rows [][]string) {
 	if s.markdown {
-		writeRows(&s.Buffer, header, rows)
+		s.row(header)
+		fmt.Fprintf(s, "|%s\n", strings.Repeat("---|", len(header)))
+		for _, r := range rows {
+			s.row(r)
+		}
 		return
 	}
 	t := cli.Table{}
@@ -55,6 +59,20 @@ func (s *sheet) table(header []string, rows [][]string) {
 		t.List(r...)
 	}
 	_, _ = t.WriteTo(&s.Buffer) // a buffer takes everything
+}
+
+// row writes a row of a table in Markdown.
+func (s *sheet) row(cells []string) {
+	out := make([]string, len(cells))
+	for i := range cells {
+		out[i] = inMarkdown(cells[i])
+	}
+	fmt.Fprintf(s, "| %s |\n", strings.Join(out, " | "))
+}
+
+// inMarkdown makes names of a config harmless.
+func inMarkdown(text string) string {
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "`", "'").Replace(cli.OneLine(text))
 }
 
 // code writes lines that must keep their form.
@@ -68,17 +86,19 @@ func (s *sheet) code(text string) {
 	}
 }
 
-func (a *app) writePlan(d *planDoc) error {
-	if a.format == cli.JSON {
-		return cli.WriteJSON(a.stdout, d)
-	}
-	s := &sheet{markdown: a.format == cli.Markdown}
+// Text writes the document for a terminal.
+func (d *Doc) Text(w io.Writer) error { return d.to(w, &sheet{}) }
+
+// Markdown writes it for a page or a comment.
+func (d *Doc) Markdown(w io.Writer) error { return d.to(w, &sheet{markdown: true}) }
+
+func (d *Doc) to(w io.Writer, s *sheet) error {
 	d.write(s)
-	_, err := io.Copy(a.stdout, &s.Buffer)
+	_, err := io.Copy(w, &s.Buffer)
 	return err
 }
 
-func (d *planDoc) write(s *sheet) {
+func (d *Doc) write(s *sheet) {
 	if s.markdown {
 		s.WriteString("## Plan of regions\n\n")
 	}
@@ -110,7 +130,7 @@ func (d *planDoc) write(s *sheet) {
 }
 
 // value says what the plan makes least.
-func (d *planDoc) value() string {
+func (d *Doc) value() string {
 	switch {
 	case d.MSValue > 0:
 		return fmt.Sprintf("A millisecond less is worth $%s for each TB; the server decides with costWeight %s.", number(d.MSValue), number(d.CostWeight))
@@ -120,7 +140,7 @@ func (d *planDoc) value() string {
 	return fmt.Sprintf("Only money counts; the server decides with costWeight %s.", number(d.CostWeight))
 }
 
-func (d *planDoc) writeToday(s *sheet) {
+func (d *Doc) writeToday(s *sheet) {
 	t := d.Today
 	s.title(fmt.Sprintf("Today: %s", cli.Count(int64(len(t.Regions)), "store")))
 	s.table([]string{"$ a month", "transfer", "requests", "storage", "growth", "mean ms", "p95 ms"},
@@ -131,7 +151,7 @@ func (d *planDoc) writeToday(s *sheet) {
 	d.writeLosses(s, t)
 }
 
-func (d *planDoc) writeChanges(s *sheet, title string, list []plan.Change) {
+func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
 	if len(list) == 0 {
 		return
 	}
@@ -171,7 +191,7 @@ func answerHeader(first string) []string {
 	return []string{first, "$ a month", "filling $", "mean ms", "p95 ms", "gap", "worst loss", "survives 20%", "against today"}
 }
 
-func (d *planDoc) answers(list []plan.Answer, first func(*plan.Answer) string) (rows [][]string) {
+func (d *Doc) answers(list []plan.Answer, first func(*plan.Answer) string) (rows [][]string) {
 	for i := range list {
 		a := &list[i]
 		rows = append(rows, []string{first(a), usd(a.TotalUSD), usd(a.FillUSD), ms(a.MeanMS), ms(a.P95MS), gap(a), worst(a), survives(a), against(a)})
@@ -223,7 +243,7 @@ func against(a *plan.Answer) string {
 	return cmp.Or(strings.Join(parts, " "), "the same")
 }
 
-func (d *planDoc) writeLosses(s *sheet, a *plan.Answer) {
+func (d *Doc) writeLosses(s *sheet, a *plan.Answer) {
 	if len(a.Losses) == 0 {
 		return
 	}
@@ -236,7 +256,7 @@ func (d *planDoc) writeLosses(s *sheet, a *plan.Answer) {
 	s.table([]string{"without", "$ a month", "mean ms", "who goes elsewhere"}, rows)
 }
 
-func (d *planDoc) writeBest(s *sheet) {
+func (d *Doc) writeBest(s *sheet) {
 	b := d.Best
 	if b == nil {
 		return
@@ -265,7 +285,7 @@ func proof(a *plan.Answer) string {
 	return fmt.Sprintf("No other set is better by more than %.2f %%: the lower bound of what it is worth is %s, it is worth %s.", 100*a.Gap, usd(a.BoundUSD), usd(a.WorthUSD))
 }
 
-func (d *planDoc) writeNext(s *sheet, n *planStep) {
+func (d *Doc) writeNext(s *sheet, n *Next) {
 	s.title("To add " + n.Place)
 	var b strings.Builder
 	if n.Stanza != "" {
@@ -277,7 +297,7 @@ func (d *planDoc) writeNext(s *sheet, n *planStep) {
 	}
 	for _, step := range n.Steps {
 		for _, c := range step.Commands {
-			b.WriteString(c.Shell(program) + "\n")
+			b.WriteString(c.Shell(d.Program) + "\n")
 		}
 	}
 	s.code(b.String())
@@ -307,87 +327,3 @@ func ms(v float64) string { return fmt.Sprintf("%.1f", v) }
 
 // number writes a number in at most four digits.
 func number(v float64) string { return fmt.Sprintf("%.4g", v) }
-
-// The size of the chart in characters.
-const chartWidth, chartHeight = 56, 10
-
-// chart draws the frontier: money to the right, round trips up.
-func chart(list []plan.Answer) string {
-	if len(list) < 2 {
-		return ""
-	}
-	minUSD, maxUSD, minMS, maxMS := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
-	for i := range list {
-		minUSD, maxUSD = min(minUSD, list[i].TotalUSD), max(maxUSD, list[i].TotalUSD)
-		minMS, maxMS = min(minMS, list[i].MeanMS), max(maxMS, list[i].MeanMS)
-	}
-	rows := make([][]rune, chartHeight)
-	for i := range rows {
-		rows[i] = []rune(strings.Repeat(" ", chartWidth))
-	}
-	at := func(v, low, high float64, size int) int {
-		if high == low {
-			return 0
-		}
-		return int(math.Round((v - low) / (high - low) * float64(size-1)))
-	}
-	for i := range list {
-		rows[chartHeight-1-at(list[i].MeanMS, minMS, maxMS, chartHeight)][at(list[i].TotalUSD, minUSD, maxUSD, chartWidth)] = '●'
-	}
-	var b strings.Builder
-	for i, r := range rows {
-		label := ""
-		switch i {
-		case 0:
-			label = ms(maxMS) + " ms"
-		case chartHeight - 1:
-			label = ms(minMS) + " ms"
-		}
-		fmt.Fprintf(&b, "%9s ┤%s\n", label, strings.TrimRight(string(r), " "))
-	}
-	left, right := usd(minUSD), usd(maxUSD)
-	fmt.Fprintf(&b, "%9s └%s\n", "", strings.Repeat("─", chartWidth))
-	fmt.Fprintf(&b, "%9s  %s%*s\n", "", left, chartWidth-len(left), right+" a month")
-	return b.String()
-}
-
-func (a *app) writeComparison(c *plan.Comparison) error {
-	if a.format == cli.JSON {
-		return cli.WriteJSON(a.stdout, c)
-	}
-	s := &sheet{markdown: a.format == cli.Markdown}
-	if s.markdown {
-		s.WriteString("## What if\n\n")
-	}
-	s.say("%s TB a month. What differs: %s.", number(c.TBMonth), cmp.Or(strings.Join(c.Stores, "; "), "no store or upstream"))
-	for _, n := range c.Notes {
-		s.say("%s", n)
-	}
-	s.title("Money and round trips")
-	var rows [][]string
-	for _, r := range []struct {
-		name    string
-		was, is float64
-		show    func(float64) string
-	}{
-		{"$ a month", c.Was.TotalUSD, c.Is.TotalUSD, usd}, {"transfer", c.Was.Egress, c.Is.Egress, usd}, {"requests", c.Was.Requests, c.Is.Requests, usd},
-		{"storage", c.Was.Storage, c.Is.Storage, usd}, {"growth", c.Was.Growth, c.Is.Growth, usd}, {"part of filling", c.Was.Filling, c.Is.Filling, usd},
-		{"filling, once", c.Was.FillUSD, c.Is.FillUSD, usd}, {"mean ms", c.Was.MeanMS, c.Is.MeanMS, ms}, {"p95 ms", c.Was.P95MS, c.Is.P95MS, ms},
-	} {
-		rows = append(rows, []string{r.name, r.show(r.was), r.show(r.is)})
-	}
-	s.table([]string{"", "was", "is"}, rows)
-	s.title(fmt.Sprintf("Who goes elsewhere: %s", cli.Count(int64(len(c.Moved)), "place")))
-	rows = nil
-	for _, m := range c.Moved[:min(2*planRows, len(c.Moved))] {
-		rows = append(rows, []string{m.Client, number(m.Bytes / 1e12), m.Was, m.Is, signed(m.USD), fmt.Sprintf("%.1f → %.1f", m.RTTWas, m.RTTIs)})
-	}
-	if len(rows) > 0 {
-		s.table([]string{"clients at", "TB a month", "from", "to", "$ a month", "ms"}, rows)
-	}
-	if more := len(c.Moved) - 2*planRows; more > 0 {
-		s.say("and %d more: --output json lists all", more)
-	}
-	_, err := io.Copy(a.stdout, &s.Buffer)
-	return err
-}

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"path/filepath"
@@ -13,17 +13,19 @@ import (
 	"ociproxy/internal/store/address"
 )
 
-// planDoc is the JSON document of plan. Only add fields; never remove one.
-type planDoc struct {
+// Doc is the JSON document of plan. Only add fields; never remove one.
+type Doc struct {
 	*plan.Plan
 	Config string `json:"config"`
 	// Next are the stores that the best set adds, each with its stanza and the commands that follow, the one that pays most
 	// first.
-	Next []planStep `json:"next"`
+	Next []Next `json:"next"`
+	// Program is what people type for a command without a program.
+	Program string `json:"program"`
 }
 
-// planStep is a store to add. Only add fields; never remove one.
-type planStep struct {
+// Next is a store to add. Only add fields; never remove one.
+type Next struct {
 	Place  string        `json:"place"`
 	Name   string        `json:"name"`
 	Stanza string        `json:"stanza,omitempty"` // absent when the names do not follow from another store
@@ -31,8 +33,9 @@ type planStep struct {
 	Steps  []region.Step `json:"steps"`            // region add shows them again, as far as they are done
 }
 
-func (a *app) planDoc(f *regionPlan, cfg *config.Config, p *plan.Plan) (*planDoc, error) {
-	doc := &planDoc{Plan: p, Config: f.file, Next: []planStep{}}
+// New makes the document of a plan for the config in a file. self is the name of the program itself.
+func New(p *plan.Plan, cfg *config.Config, file, self string, now time.Time) (*Doc, error) {
+	doc := &Doc{Plan: p, Config: file, Program: self, Next: []Next{}}
 	if p.Best == nil {
 		return doc, nil
 	}
@@ -44,19 +47,18 @@ func (a *app) planDoc(f *regionPlan, cfg *config.Config, p *plan.Plan) (*planDoc
 		if err != nil {
 			return nil, err
 		}
-		doc.Next = append(doc.Next, planSteps(f.file, cfg, at))
+		doc.Next = append(doc.Next, nextOf(file, cfg, at, now))
 	}
 	return doc, nil
 }
 
-// planSteps returns the steps by which a store comes into its region, when nothing is there yet.
-func planSteps(file string, cfg *config.Config, at place.Place) planStep {
-	now := time.Now()
+// nextOf returns the steps by which a store comes into its region, when nothing is there yet.
+func nextOf(file string, cfg *config.Config, at place.Place, now time.Time) Next {
 	facts := &region.Facts{File: file, Now: now, How: region.How{
 		Write: []string{"region", "add", at.String(), "--config", file}, Gates: "gates.yaml", Percents: []int{1, 5, 25, 50, 100},
 	}}
 	facts.Site, _ = cfg.Map().Find(at)
-	out := planStep{Place: at.String()}
+	out := Next{Place: at.String()}
 	draft, err := region.Make(cfg, region.Wish{Place: at, Now: now})
 	if held := region.At(cfg, at); len(held) > 0 {
 		facts.Store = held[0] // it is filling
