@@ -74,6 +74,7 @@ deny: {digests: ["` + digest + `"]}
 			"infra export": nil, "infra check": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
 			"region add": {"aws/eu-south-2"}, "region remove": {"s3"},
 			"probe":        {"127.0.0.1:1"},
+			"report":       {"--logs", filepath.Join(dir, "none.log")},
 			"ranges fetch": {filepath.Join(dir, "seed")},
 			"promote plan": {tree}, "promote apply": {plan}, "promote run": {tree}, "promote verify": {tree},
 		},

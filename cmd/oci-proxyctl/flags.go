@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/shard"
 )
 
 // Flags that several commands have. A name has the same meaning, text and default in all of them.
@@ -98,6 +99,22 @@ func parallelFlag(cmd *cobra.Command, parallel *int) {
 	cmd.Flags().IntVar(parallel, "parallel", 0,
 		"`number` of requests at once to each registry or store; 0: as the config says, or 16 (8 for audit)")
 	notNegative(cmd, "parallel")
+}
+
+// shard returns the part of the work that --shard names, or else the platform.
+func (a *app) shard(flag string) (shard.Shard, error) {
+	if flag != "" {
+		s, err := shard.Parse(flag)
+		if err != nil {
+			return s, cli.Usage("--shard 0/4 is the first of four parts", "%w", err)
+		}
+		return s, nil
+	}
+	s, err := shard.FromEnv(a.env)
+	if err != nil {
+		return s, cli.Usage("set both in the job's manifest (deploy/ has one), or give --shard", "%w", err)
+	}
+	return s, nil
 }
 
 // notNegative refuses negative numbers for flags of cmd. They have no meaning, and would be taken for the default.

@@ -15,6 +15,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/mirror"
 	"ociproxy/internal/oci"
+	"ociproxy/internal/shard"
 	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
@@ -73,31 +74,20 @@ _COUNT) need no flag.`,
 }
 
 // check finds contradictions between flags, and returns the shard.
-func (f *mirrorFlags) check(a *app) (mirror.Shard, error) {
+func (f *mirrorFlags) check(a *app) (shard.Shard, error) {
 	switch {
 	case f.once && f.every != 0:
-		return mirror.Shard{}, cli.Usage("--once is what it does without --every", "--once and --every contradict each other")
+		return shard.Shard{}, cli.Usage("--once is what it does without --every", "--once and --every contradict each other")
 	case f.every < 0 || f.every > 0 && f.every < time.Second:
-		return mirror.Shard{}, cli.Usage("--every 15m is usual", "--every %s is too short", f.every)
+		return shard.Shard{}, cli.Usage("--every 15m is usual", "--every %s is too short", f.every)
 	case f.dry && f.every != 0:
-		return mirror.Shard{}, cli.Usage("plan once", "--dry-run and --every contradict each other")
+		return shard.Shard{}, cli.Usage("plan once", "--dry-run and --every contradict each other")
 	case f.listen.address != "" && f.every == 0:
-		return mirror.Shard{}, cli.Usage("a single pass says at its end what it did", "--listen needs --every")
+		return shard.Shard{}, cli.Usage("a single pass says at its end what it did", "--listen needs --every")
 	case !slices.Contains(progressForms, f.progress):
-		return mirror.Shard{}, cli.Usage("want auto, bars, plain or none", "--progress %q is none", f.progress)
+		return shard.Shard{}, cli.Usage("want auto, bars, plain or none", "--progress %q is none", f.progress)
 	}
-	if f.shard != "" {
-		s, err := mirror.ParseShard(f.shard)
-		if err != nil {
-			return s, cli.Usage("--shard 0/4 is the first of four parts", "%w", err)
-		}
-		return s, nil
-	}
-	s, err := mirror.ShardFromEnv(a.env)
-	if err != nil {
-		return s, cli.Usage("set both in the job's manifest (deploy/ has one), or give --shard", "%w", err)
-	}
-	return s, nil
+	return a.shard(f.shard)
 }
 
 // mirrorHeap is the heap size at which the garbage collector works harder. With the code and the tables, the process

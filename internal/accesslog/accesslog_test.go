@@ -15,6 +15,8 @@ import (
 var shapes = map[string]Format{
 	"proxy.jsonl": Proxy, "proxy.txt": Proxy, "google-lb.jsonl": CloudLogging, "cloud-run.json": CloudLogging,
 	"alb.log": ALB, "cloudfront.log": CloudFront, "combined.log": Combined,
+	"s3.log": S3, "cloudfront-v2.log": CloudFront, "cloudfront.jsonl": CloudFrontJSON, "gcs.csv": GCS,
+	"azure.jsonl": Azure, "azure-table.json": Azure,
 }
 
 // TestShapes compares what is read of each log with a file beside it. UPDATE=1 writes the files.

@@ -9,6 +9,9 @@ import (
 
 // parse reads a line that is not empty into r.record.
 func (r *Reader) parse(line []byte) (outcome, error) {
+	if r.Layout != nil {
+		return r.declared(line)
+	}
 	format := detect(line)
 	if format == "" && r.Format == "" {
 		return 0, errors.New("it has the form of no log that is known here")
@@ -17,6 +20,11 @@ func (r *Reader) parse(line []byte) (outcome, error) {
 		is, err := r.json.parse(line, &r.record)
 		if err == nil && is == isRequest && r.Format != "" && r.record.Format != r.Format {
 			err = r.other(r.record.Format)
+		}
+		if err == nil && (r.record.Format == CloudFrontJSON || r.record.Format == Azure) {
+			for _, name := range r.json.strange {
+				r.unknown(name)
+			}
 		}
 		return is, err
 	}
@@ -30,8 +38,16 @@ func (r *Reader) parse(line []byte) (outcome, error) {
 	}
 	switch format {
 	case commentLine:
-		r.front.header(string(line))
+		r.front.header(string(line), r.unknown)
 		return isComment, nil
+	case S3:
+		return isRequest, r.parseS3(string(line), &r.record)
+	case GCS:
+		if isUsageHeader(line) {
+			r.usage.header(string(line), r.unknown)
+			return isComment, nil
+		}
+		return isRequest, r.usage.parse(string(line), &r.record)
 	case Proxy:
 		return parseText(string(line), &r.record)
 	case ALB:
@@ -73,10 +89,28 @@ func detect(line []byte) Format {
 	if len(line) > 11 && line[4] == '-' && line[7] == '-' && line[10] == '\t' {
 		return CloudFront
 	}
+	if isUsage(line) {
+		return GCS
+	}
+	if ok && isS3(line) {
+		return S3
+	}
 	if ok && bytes.Contains(line, []byte(" [")) && bytes.Contains(line, []byte(`] "`)) {
 		return Combined
 	}
 	return ""
+}
+
+// isS3 reports whether a line has a bracket behind its second field: owner bucket [time] address. In the format
+// combined, quotes follow the time. With a truncated line the length of the first field decides: it is a canonical id.
+func isS3(line []byte) bool {
+	owner, rest, _ := bytes.Cut(line, []byte(" "))
+	_, rest, _ = bytes.Cut(rest, []byte(" "))
+	if !bytes.HasPrefix(rest, []byte("[")) {
+		return len(owner) == 64 && bytes.IndexByte(owner, '.') < 0
+	}
+	_, rest, ok := bytes.Cut(rest, []byte("] "))
+	return ok && !bytes.HasPrefix(rest, []byte(`"`))
 }
 
 // fields cuts a line with one blank between its fields. Fields in quotes may have blanks.

@@ -3,13 +3,13 @@ package accesslog
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"syscall"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -31,7 +31,7 @@ func (r *Reader) ReadFile(ctx context.Context, file string, stdin io.Reader, eac
 		}
 		in, name = f, file
 	}
-	plain, done, err := expand(&counted{in, &r.stats.Bytes})
+	plain, done, err := Expand(&counted{in, &r.stats.Bytes}, maxWindow)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
@@ -44,8 +44,9 @@ var (
 	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 )
 
-// expand returns the content of in, expanded if it is compressed. Call done at the end.
-func expand(in io.Reader) (plain io.Reader, done func(), err error) {
+// Expand returns the content of in, expanded if it is compressed with gzip or Zstandard, as its first bytes say. Data of
+// Zstandard may refer back to at most window bytes of the output, which are kept in memory. Call done at the end.
+func Expand(in io.Reader, window uint64) (plain io.Reader, done func(), err error) {
 	buf := bufio.NewReaderSize(in, 64<<10)
 	head, _ := buf.Peek(len(zstdMagic)) // a shorter file is not compressed; an error comes again with the first read
 	switch {
@@ -56,7 +57,7 @@ func expand(in io.Reader) (plain io.Reader, done func(), err error) {
 		}
 		return z, func() { _ = z.Close() }, nil // the end of the stream was checked, or the reading stopped before
 	case bytes.HasPrefix(head, zstdMagic):
-		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,12 +17,16 @@ type jsonParser struct {
 	dec     *jsontext.Decoder
 	scratch []byte
 	own     proxyLine
+	front   [frontCells]string // of a standard log of CloudFront
+	azure   azureLine
+	strange []string // the names in this line that no log has
+	names   map[string]string
 }
 
-var errEmpty = errors.New("it is JSON, and no line of oci-proxy and no entry of Cloud Logging")
+var errEmpty = errors.New("it is JSON, and no line of oci-proxy, CloudFront or Azure, and no entry of Cloud Logging")
 
-// parse reads one line into r.
-func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
+// start begins with a line.
+func (p *jsonParser) start(line []byte) {
 	p.in.Reset()
 	p.in.Write(line) // to memory: no error
 	// The client chooses some of the texts, and what it sends need not be UTF-8. A key that comes twice is harmless.
@@ -31,7 +36,12 @@ func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
 	} else {
 		p.dec.Reset(&p.in, options...)
 	}
-	p.own = proxyLine{}
+}
+
+// parse reads one line into r.
+func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
+	p.start(line)
+	p.own, p.front, p.azure, p.strange = proxyLine{}, [frontCells]string{}, azureLine{}, p.strange[:0]
 	entry := false // it looks like an entry of Cloud Logging
 	request := false
 	var at string
@@ -52,7 +62,7 @@ func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
 			}
 			err = p.object(p.ownKey)
 		default:
-			err = p.ownKey(key)
+			err = p.topKey(key)
 		}
 		return err
 	})
@@ -77,6 +87,11 @@ func (p *jsonParser) parse(line []byte, r *Record) (outcome, error) {
 			return 0, errors.New("httpRequest has no remoteIp")
 		}
 		return isRequest, nil
+	case p.front[frontMethod] != "" || p.front[frontID] != "":
+		r.Format = CloudFrontJSON
+		return isRequest, r.setFront(&p.front)
+	case p.azure.category != "":
+		return p.azure.fill(r)
 	case entry || p.own.msg != "":
 		return isOther, nil
 	}
@@ -103,7 +118,11 @@ func (p *jsonParser) object(each func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		if err := each(intern(key)); err != nil {
+		name := known[string(key)]
+		if name == "" {
+			p.note(key)
+		}
+		if err := each(name); err != nil {
 			return err
 		}
 	}
@@ -165,6 +184,33 @@ func (p *jsonParser) httpRequest(r *Record) error {
 	})
 }
 
+// topKey reads the value of a key that stands in no object: of the proxy's line, of CloudFront, or of Azure.
+func (p *jsonParser) topKey(key string) error {
+	at, ok := topKeys[key]
+	switch {
+	case !ok:
+		return p.ownKey(key)
+	case at.azure == azureProperties || at.azure == azureIdentity:
+		if p.dec.PeekKind() != '{' {
+			return p.dec.SkipValue()
+		}
+		return p.object(p.azureKey)
+	case !at.front && at.azure == azureNone:
+		return p.dec.SkipValue()
+	}
+	text, err := p.text()
+	if at.front {
+		p.front[at.cell] = text
+	}
+	if at.azure != azureNone {
+		p.azure.set(at.azure, text)
+	}
+	if at.own {
+		p.own.set(key[1:len(key)-1], text)
+	}
+	return err
+}
+
 // ownKey reads the value of a key of the proxy's line.
 func (p *jsonParser) ownKey(key string) error {
 	if key == "" || !p.own.wants(key) {
@@ -178,17 +224,57 @@ func (p *jsonParser) ownKey(key string) error {
 	return nil
 }
 
-// known are the keys that are read anywhere, in quotes. To look one up makes no text of it.
-var known = func() map[string]string {
-	out := map[string]string{}
+// note keeps a name that no log has.
+func (p *jsonParser) note(key jsontext.Value) {
+	if len(p.strange) == maxUnknown {
+		return
+	}
+	name, ok := p.names[string(key)]
+	if !ok {
+		name = string(bytes.Trim(key, `"`))
+		if p.names == nil || len(p.names) >= 4*maxUnknown {
+			p.names = map[string]string{}
+		}
+		p.names[string(key)] = name
+	}
+	p.strange = append(p.strange, name)
+}
+
+// place says where the value of a key belongs. A key may belong to several logs.
+type keyPlace struct {
+	own, front bool
+	cell       frontCell
+	azure      azureCell
+}
+
+// known are the keys of all logs, in quotes, also those that are not read. topKeys are those that stand in no object. To
+// look one up makes no text of it.
+var known, topKeys = func() (all map[string]string, top map[string]keyPlace) {
+	all, top = map[string]string{}, map[string]keyPlace{}
+	name := func(key string) string {
+		quoted := strconv.Quote(key)
+		all[quoted] = quoted
+		return quoted
+	}
 	for _, k := range append([]string{
 		"timestamp", "insertId", "logName", "httpRequest", "jsonPayload",
 		"requestMethod", "requestUrl", "status", "responseSize", "userAgent", "remoteIp",
 	}, proxyKeys...) {
-		out[strconv.Quote(k)] = strconv.Quote(k)
+		name(k)
 	}
-	return out
+	for _, k := range slices.Concat(standardFields, moreFields) {
+		at := keyPlace{own: slices.Contains(proxyKeys, k)}
+		if cell := slices.Index(frontNames[:], k); cell >= 0 {
+			at.front, at.cell = true, frontCell(cell)
+		}
+		if k != "timestamp" { // that of Cloud Logging
+			top[name(k)] = at
+		}
+	}
+	for k, cell := range azureKeys {
+		at := top[name(k)]
+		at.own, at.azure = slices.Contains(proxyKeys, k), cell
+		top[name(k)] = at
+	}
+	return all, top
 }()
-
-// intern returns a known key, or "" for another one.
-func intern(key jsontext.Value) string { return known[string(key)] }

@@ -15,13 +15,13 @@ const requestMessage = "request"
 // proxyKeys are the keys of the proxy's line that are read.
 var proxyKeys = []string{
 	"time", "msg", "method", "kind", "status", "weight", "name", "reference", "client", "place", "candidate", "reason",
-	"bytes", "user_agent", "probe", "host",
+	"bytes", "size", "rid", "user_agent", "probe", "host",
 }
 
 // proxyLine has the values of one line of the proxy's request log.
 type proxyLine struct {
 	time, msg, method, kind, status, weight, name, reference, client, place, candidate, reason string
-	bytes, userAgent, host                                                                     string
+	bytes, size, rid, userAgent, host                                                          string
 	probe                                                                                      bool
 }
 
@@ -58,6 +58,10 @@ func (l *proxyLine) set(key, value string) {
 		l.reason = value
 	case "bytes":
 		l.bytes = value
+	case "size":
+		l.size = value
+	case "rid":
+		l.rid = value
 	case "user_agent":
 		l.userAgent = value
 	case "host":
@@ -85,9 +89,11 @@ func (l *proxyLine) fill(r *Record) (outcome, error) {
 			return 0, fmt.Errorf("weight %q is no number from 0 to %d", l.weight, int(maxWeight))
 		}
 	}
-	if l.bytes != "" {
-		r.Size = bytesOf(l.bytes)
+	r.Span = bytesOf(l.bytes)
+	if r.Size = bytesOf(l.size); l.size == "" {
+		r.Size = r.Span // servers before the key size wrote the size of the blob as bytes
 	}
+	r.RID = l.rid
 	r.Method, r.Place, r.Candidate, r.Reason = l.method, l.place, l.candidate, l.reason
 	r.UserAgent, r.Probe = l.userAgent, l.probe
 	r.setHost(l.host)

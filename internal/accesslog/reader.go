@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // MaxLine is the longest line that is read, in bytes. An entry of Cloud Logging has at most 256 KB, and the lines of
@@ -34,6 +35,32 @@ type Stats struct {
 	Bytes     int64   // of the files, as they are stored: compressed ones count compressed
 	Faults    []Fault // the first malformed ones
 	Formats   map[Format]int64
+	// Unknown counts the fields of logs of stores that nothing here knows, by name: each line that has one in JSON or
+	// S3's logs, each header that names one in the others. A provider has added them, and nothing of them is read.
+	Unknown map[string]int64
+}
+
+// maxUnknown is how many names of unknown fields are counted, and manyUnknown is the name for all the others.
+const (
+	maxUnknown  = 64
+	manyUnknown = "(others)"
+)
+
+// unknown counts a field that is not known.
+func (r *Reader) unknown(name string) {
+	if r.stats.Unknown == nil {
+		r.stats.Unknown = map[string]int64{}
+	}
+	if len(name) > 80 {
+		name = name[:80]
+	}
+	if _, ok := r.stats.Unknown[name]; !ok {
+		if len(r.stats.Unknown) >= maxUnknown {
+			name = manyUnknown
+		}
+		name = strings.Clone(name)
+	}
+	r.stats.Unknown[name]++
 }
 
 // Reader reads logs, one after the other. It is not safe for concurrent use. The zero Reader finds out the format of
@@ -41,6 +68,8 @@ type Stats struct {
 type Reader struct {
 	// Format is what every line must have; "" finds out.
 	Format Format
+	// Layout, if set, is the layout of every line. Format does not count then.
+	Layout *Layout
 	// Progress, if set, is called now and then while Read reads.
 	Progress func(*Stats)
 
@@ -48,6 +77,7 @@ type Reader struct {
 	record Record
 	json   jsonParser
 	front  cloudFront
+	usage  usageLog
 	buf    *bufio.Reader
 	entry  []byte // of a JSON array: the lines of one entry
 }
@@ -73,7 +103,7 @@ func (r *Reader) Read(ctx context.Context, name string, in io.Reader, each func(
 		r.stats.Formats = map[Format]int64{}
 	}
 	r.buf.Reset(in)
-	r.front = cloudFront{}
+	r.front, r.usage = cloudFront{}, usageLog{}
 	l := lines{r: r, name: name, each: each}
 	for {
 		if l.at%1024 == 0 {
@@ -194,6 +224,7 @@ func (l *lines) fault(at int64, err error) {
 func (l *lines) parse(line []byte, at int64) error {
 	r := l.r
 	r.record.reset()
+	r.record.File, r.record.Line = l.name, at
 	is, err := r.parse(line)
 	switch {
 	case err != nil:

@@ -92,7 +92,7 @@ func TestMalformed(t *testing.T) {
 	for line, want := range map[string]string{
 		`{`:                                     "not valid JSON",
 		`{} {}`:                                 "more follows the object",
-		`{"a":1}`:                               "no line of oci-proxy and no entry",
+		`{"a":1}`:                               "no line of oci-proxy, CloudFront",
 		`{"httpRequest":{"status":"x"}}`:        `"status": "x"`,
 		`{"httpRequest":{"remoteIp":"nobody"}}`: `"remoteIp": "nobody"`,
 		`{"timestamp":"2026-11-30T04:00:00Z","httpRequest":{}}`:                                      "no remoteIp",

@@ -22,10 +22,26 @@ const (
 	CloudFront Format = "cloudfront"
 	// Combined is the format that nginx and Apache call combined, or Apache's common and vhost_combined.
 	Combined Format = "combined"
+	// S3 is the server access log of Amazon S3.
+	S3 Format = "s3"
+	// CloudFrontJSON is the standard log of Amazon CloudFront (v2) as JSON lines.
+	CloudFrontJSON Format = "cloudfront-json"
+	// GCS is the usage log of Google Cloud Storage, as CSV.
+	GCS Format = "gcs"
+	// Azure is the resource log of Azure Blob Storage: JSON lines in a storage account, or the table StorageBlobLogs.
+	Azure Format = "azure"
+	// Declared is a log whose fields the caller declares; see [ParseLayout].
+	Declared Format = "declared"
 )
 
-// Formats lists all formats.
-func Formats() []Format { return []Format{Proxy, CloudLogging, ALB, CloudFront, Combined} }
+// Formats lists all formats that a reader finds out by itself.
+func Formats() []Format { return append(Fronts(), S3, CloudFrontJSON, GCS, Azure) }
+
+// Fronts lists the formats that can say what clients asked the proxy: its own log, and those of the fronts before it.
+func Fronts() []Format { return []Format{Proxy, CloudLogging, ALB, CloudFront, Combined} }
+
+// OfBuckets reports whether only buckets write logs of this format.
+func (f Format) OfBuckets() bool { return f == S3 || f == GCS || f == Azure }
 
 // Unknown is a number of bytes that the log does not tell.
 const Unknown = -1
@@ -33,6 +49,9 @@ const Unknown = -1
 // Record is one request of a log. Its texts come from clients, and nothing about them was checked.
 type Record struct {
 	Format Format
+	// File and Line say where the record begins.
+	File string
+	Line int64
 	// Time is when the request came, or when it was answered: logs differ. Zero: the log does not say.
 	Time time.Time
 	// Client is the client's address; invalid when the log has none. When the log has only the client's network, it is
@@ -50,20 +69,37 @@ type Record struct {
 	Status int
 	// Sent is how many bytes the client got; [Unknown] otherwise. Fronts count with or without headers.
 	Sent int64
-	// Size is the size of the whole blob that the client was sent to, in bytes; [Unknown] otherwise. Only the proxy's
-	// log has it.
+	// Size is the size of the whole blob, in bytes; [Unknown] otherwise. The log of a bucket has it of the object that
+	// was asked for, and the proxy's log of the blob that the client was sent to.
 	Size      int64
+	// Span is how many bytes the request was for, by the proxy's log: those of its range, or the whole blob. [Unknown]
+	// in all other logs, and while the proxy did not know the size.
+	Span      int64
 	UserAgent string
 	// Candidate and Reason are the proxy's decision; "" when the log does not say.
 	Candidate, Reason string
 	// Probe marks a request of the probe, which no client made.
 	Probe bool
+	// RequestID names the request at its server; "" when the log does not say. Logs are delivered at least once, so that
+	// two lines may have the same.
+	RequestID string
+	// RID is the parameter x-rid of the query, by which the proxy's decision is found; "" when there is none. The rest of
+	// the query is dropped: it may have signatures.
+	RID string
+	// Bucket is the bucket that was asked, in logs of buckets; on Azure account/container. "": the log does not say.
+	Bucket string
+	// Key is the key of the object in the bucket, escaped as in the log; "" when the request was for no object.
+	Key string
+	// Operation is what was asked for, in the words of the log: REST.GET.OBJECT, GET_Object, GetBlob.
+	Operation string
+	// Requester is who asked, in the words of the log; "" for anonymous clients. Owner is who owns the bucket.
+	Requester, Owner string
 	// Weight is how many requests the line stands for: more than 1 when the proxy logs a share of them.
 	Weight float64
 }
 
 // reset makes r an empty record. Every line begins with it.
-func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Weight: 1} }
+func (r *Record) reset() { *r = Record{Sent: Unknown, Size: Unknown, Span: Unknown, Weight: 1} }
 
 // setTime takes a time in the layout, and reports whether text is one.
 func (r *Record) setTime(layout, text string) bool {
@@ -72,9 +108,10 @@ func (r *Record) setTime(layout, text string) bool {
 	return err == nil
 }
 
-// setTarget takes host and path from a URL, or from the target of a request.
+// setTarget takes host, path and x-rid from a URL, or from the target of a request.
 func (r *Record) setTarget(target string) {
-	target, _, _ = strings.Cut(target, "?")
+	target, query, _ := strings.Cut(target, "?")
+	r.setQuery(query)
 	if scheme, rest, ok := strings.Cut(target, "://"); ok && !strings.Contains(scheme, "/") {
 		host, _, _ := strings.Cut(rest, "/")
 		r.setHost(host)
@@ -82,6 +119,26 @@ func (r *Record) setTarget(target string) {
 		return
 	}
 	r.Path = target
+}
+
+// maxRID is the longest x-rid that is kept, in bytes.
+const maxRID = 64
+
+// setQuery takes the parameter x-rid from a query, and nothing else.
+func (r *Record) setQuery(query string) {
+	for query != "" && query != "-" {
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
+		if rid, ok := strings.CutPrefix(pair, "x-rid="); ok && len(rid) <= maxRID && !strings.ContainsFunc(rid, notOpaque) {
+			r.RID = rid
+			return
+		}
+	}
+}
+
+// notOpaque reports whether a character needs an escape in a query.
+func notOpaque(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~", c))
 }
 
 // setHost takes a host without its port.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // These are the exit codes of both programs. docs/exit-codes.md explains them. They are stable, because scripts depend
@@ -139,13 +140,20 @@ func ExitFaults(root *cobra.Command) (faults []string) {
 		faults = append(faults, ExitFaults(below)...)
 	}
 	d, ok := ExitsOf(root)
-	if ok == root.HasSubCommands() {
+	if ok == isGroup(root) {
 		return append(faults, root.CommandPath()+": a command must tell its exit codes, and a group has none")
 	}
 	for _, text := range d.faults() {
 		faults = append(faults, root.CommandPath()+": "+text)
 	}
 	return faults
+}
+
+// isGroup reports whether a command does nothing without one of the commands below it: it has no flags of its own.
+func isGroup(cmd *cobra.Command) bool {
+	own := false
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { own = own || f.Name != "help" && f.Name != "version" })
+	return cmd.HasSubCommands() && !own
 }
 
 func (d *Declared) faults() (out []string) {

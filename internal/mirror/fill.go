@@ -106,7 +106,7 @@ func (p *filler) Blob(ctx context.Context, n *walk.Node, b registry.Descriptor) 
 	switch lacks := p.targets.Ledger.Lacking(b.Digest); {
 	case lacks.Empty():
 		p.compare(n, b.Digest, b.Size, heldSize(p.targets, b.Digest))
-	case !p.opt.Shard.Mine(b.Digest):
+	case !mine(p.opt.Shard, b.Digest):
 		p.others.Add(1)
 	default:
 		p.await(ctx, n, b)

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"ociproxy/internal/ledger"
+	"ociproxy/internal/shard"
 	"ociproxy/internal/targets"
 	"ociproxy/internal/walk"
 )
 
 // Options of a [Pass].
 type Options struct {
-	Shard Shard
+	Shard shard.Shard
 	// Full walks every image, including complete ones.
 	Full bool
 	// Interval is the usual time between passes; 0 is a day.

@@ -20,6 +20,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"ociproxy/internal/registry/registrytest"
+	"ociproxy/internal/shard"
 )
 
 func (w *world) wantSame(n int) {
@@ -313,7 +314,7 @@ func TestShards(t *testing.T) {
 	var copied int64
 	cfg := w.config()
 	for i := range 3 {
-		r := w.passOf(t.Context(), cfg, Options{Shard: Shard{i, 3}})
+		r := w.passOf(t.Context(), cfg, Options{Shard: shard.Shard{Index: i, Of: 3}})
 		if r.Result != Done || r.Blobs.Copied == 0 || r.Shard != fmt.Sprintf("%d/3", i) {
 			t.Errorf("shard %d: %+v", i, r)
 		}
@@ -325,7 +326,7 @@ func TestShards(t *testing.T) {
 	if diff := cmp.Diff(whole.held(0), w.held(1)); diff != "" {
 		t.Errorf("(-one +shards)\n%s", diff)
 	}
-	if r := w.passOf(t.Context(), cfg, Options{Shard: Shard{1, 3}}); r.Blobs.Copied != 0 || r.Images.Complete != 20 || r.Stores[0].Incomplete != 0 {
+	if r := w.passOf(t.Context(), cfg, Options{Shard: shard.Shard{Index: 1, Of: 3}}); r.Blobs.Copied != 0 || r.Images.Complete != 20 || r.Stores[0].Incomplete != 0 {
 		t.Errorf("after all shards: %+v", r)
 	}
 }

@@ -259,7 +259,7 @@ func (p *planner) lack(ctx context.Context, n *walk.Node, b registry.Descriptor,
 	case seen && (b.Size < 0 || b.Size == first.size && first.truth < 0):
 	case seen:
 		p.settle(ctx, n, b, first, need)
-	case !p.opt.Shard.Mine(b.Digest):
+	case !mine(p.opt.Shard, b.Digest):
 		p.others.Add(1)
 	default:
 		if b.Size < 0 {
@@ -291,7 +291,7 @@ func (p *planner) settle(ctx context.Context, n *walk.Node, b registry.Descripto
 		wrong := fresh && first.size >= 0 && first.size != size
 		if wrong {
 			p.late[first.by] = false
-			if p.opt.Shard.Mine(b.Digest) {
+			if mine(p.opt.Shard, b.Digest) {
 				p.add(b.Digest, first.size, need, -1)
 				p.add(b.Digest, size, need, 1)
 			}

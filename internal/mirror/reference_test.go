@@ -12,6 +12,7 @@ import (
 
 	"ociproxy/internal/oci"
 	"ociproxy/internal/registry/registrytest"
+	"ociproxy/internal/shard"
 )
 
 // stating pushes an image whose first layer is "shared", and which states another size of it.
@@ -226,7 +227,7 @@ func TestStatedSizeInShards(t *testing.T) {
 	cfg := w.config()
 	for range 2 {
 		for i := range 3 {
-			w.passOf(t.Context(), cfg, Options{Shard: Shard{i, 3}})
+			w.passOf(t.Context(), cfg, Options{Shard: shard.Shard{Index: i, Of: 3}})
 		}
 	}
 	r := w.passOf(t.Context(), cfg, Options{})

@@ -52,13 +52,13 @@ type Operation string
 
 // These are the operations.
 const (
-	Get       Operation = "get"
-	Head      Operation = "head"
-	Put       Operation = "put" // also parts of an upload, and the beginning and end of it
+	Get    Operation = "get"
+	Head   Operation = "head"
+	Put    Operation = "put" // also parts of an upload, and the beginning and end of it
 	CopyOf Operation = "copy"
-	List      Operation = "list"
-	Delete    Operation = "delete"
-	Other     Operation = "other"
+	List   Operation = "list"
+	Delete Operation = "delete"
+	Other  Operation = "other"
 )
 
 // Source is what a row was counted from.

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ociproxy/internal/atomicfile"
+	"ociproxy/internal/bill"
+	"ociproxy/internal/cli"
+	"ociproxy/internal/focus"
+	"ociproxy/internal/report"
+	"ociproxy/internal/traffic"
+)
+
+// Formats of report beside those of every command.
+const (
+	formatCSV  cli.Format = "csv"
+	formatHTML cli.Format = "html"
+)
+
+// reporting holds the flags of report.
+type reporting struct {
+	config, prometheus, begin, end, per, out string
+	rollups, billing, held                   []string
+	logs                                     logFlags
+	inventories                              bool
+	top                                      int
+}
+
+// report is a command that also has commands below it: without one of them it prints the report.
+func (a *app) report() *cobra.Command {
+	var how reporting
+	cmd := cli.Group(&cobra.Command{
+		Use:   "report",
+		Short: "Say what the traffic cost, and what the proxy saved",
+		Long: `report says what clients downloaded from where, what that cost, what it would have cost if canonical
+had sent everything, and which money is left on the table. It changes nothing.
+
+It takes any mix of sources: the counters of all instances in Prometheus (--prometheus), logs of the
+stores and of the proxy (--logs), and roll-ups of such logs (--rollup). Several sources may tell of
+the same requests. For each store and day one of them counts: the store's log if it is complete,
+then what the proxy knows. The report shows the others beside it and never adds them up.
+
+--billing compares the result with cost data of the provider in the format FOCUS.
+
+docs/report.md explains every figure, docs/cost.md what is counted and what is estimated.`,
+		Example: `  oci-proxyctl report --config config.yaml --prometheus http://prometheus:9090
+  oci-proxyctl report --config config.yaml --rollup s3://logs/rollup/ --begin 2026-10-01 --end 2026-12-01
+  oci-proxyctl report --config config.yaml --logs 's3-logs/*' --logs requests.jsonl.gz --per day
+  oci-proxyctl report --config config.yaml --prometheus http://prometheus:9090 --billing 'focus/*.parquet'
+  oci-proxyctl report --config config.yaml --rollup rollup --output html --out report.html`,
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runReport(cmd.Context(), &how) }
+	f := cmd.Flags()
+	cli.ConfigFlag(cmd, &how.config, a.env)
+	prometheusFlag(cmd, &how.prometheus)
+	how.logs.flags(cmd)
+	f.StringArrayVar(&how.rollups, "rollup", nil, "`directory` or URL of roll-ups; may be repeated")
+	f.StringArrayVar(&how.billing, "billing", nil, "`file` with cost data in the format FOCUS (CSV, gzip or Parquet); may be repeated")
+	f.StringArrayVar(&how.held, "held", nil, "`STORE=SIZE` that a store holds, for the cost of storage; may be repeated")
+	f.BoolVar(&how.inventories, "inventories", false, "read the inventories of the stores to learn how much they hold")
+	f.StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
+	f.StringVar(&how.end, "end", "", "`day` after the last one; default: today")
+	f.StringVar(&how.per, "per", "month", "`period` of the tables: day or month")
+	f.IntVar(&how.top, "top", 20, "`number` of rows of a table to show; 0: all")
+	notNegative(cmd, "top")
+	for former, name := range map[string]string{"since": "begin", "until": "end", "by": "per"} {
+		cli.FormerFlag(cmd, former, name)
+	}
+	outFlag(cmd, &how.out)
+	cmd.SetFlagErrorFunc(fileIsOut)
+	cli.OutputFlag(cmd, &a.format, formatCSV, formatHTML, cli.Markdown)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeFailure, Means: "a source cannot be read, no source has anything of these days, or interrupted"})
+	// After the flags, which are not those of the commands below: a.reportRollup(), a.reportFocus().
+	return cmd
+}
+
+// days returns the first day of the report, and the day after the last one.
+func (how *reporting) days(now time.Time) (begin, end traffic.Day, err error) {
+	now = now.UTC()
+	begin = traffic.DayOf(time.Date(now.Year(), now.Month()-2, 1, 0, 0, 0, 0, time.UTC))
+	end = traffic.DayOf(now)
+	for _, f := range []struct {
+		name, text string
+		day        *traffic.Day
+	}{{"begin", how.begin, &begin}, {"end", how.end, &end}} {
+		if f.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.DateOnly, f.text)
+		if err != nil || at.Year() < 2000 || at.Year() > 2200 {
+			return 0, 0, cli.Usage("for example 2026-11-01", "--%s %q is no day", f.name, f.text)
+		}
+		*f.day = traffic.DayOf(at)
+	}
+	if end <= begin {
+		return 0, 0, cli.Usage("--end is the day after the last one, for example --begin 2026-11-01 --end 2026-12-01", "--end %s is not after --begin %s", end, begin)
+	}
+	return begin, end, nil
+}
+
+// check refuses flags that cannot be used together.
+func (how *reporting) check() error {
+	if how.per != string(report.PerDay) && how.per != string(report.PerMonth) {
+		return cli.Usage("want day or month", "--per %q is no period", how.per)
+	}
+	stdin := 0
+	for _, name := range append([]string{how.config}, how.logs.logs...) {
+		if name == "-" {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		return cli.Usage("name a file instead", "only one of --config and --logs can be stdin")
+	}
+	return nil
+}
+
+func (a *app) runReport(ctx context.Context, how *reporting) error {
+	now := time.Now()
+	begin, end, err := how.days(now)
+	if err != nil {
+		return err
+	}
+	if err := how.check(); err != nil {
+		return err
+	}
+	cfg, err := a.loaded(ctx, how.config)
+	if err != nil {
+		return err
+	}
+	book, err := bill.New(cfg)
+	if err != nil {
+		return err
+	}
+	in := &report.Input{Config: cfg, File: how.config, Book: book, Begin: begin, End: end, Per: report.Per(how.per), Now: now}
+	if in.Held, err = a.held(ctx, cfg, how); err != nil {
+		return err
+	}
+	g := &gathering{a: a, how: how, in: in}
+	defer g.close()
+	if err := g.all(ctx); err != nil {
+		return err
+	}
+	r, err := report.Make(ctx, in)
+	switch {
+	case errors.Is(err, report.ErrTooLong):
+		return cli.Usage("leave out --per day, or choose fewer days with --begin and --end", "%w", err)
+	case err != nil:
+		return err
+	case len(r.Flows)+len(r.Other) == 0:
+		return cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
+	}
+	r.Warnings = append(r.Warnings, g.warnings...)
+	if len(how.billing) > 0 {
+		b, err := focus.Read(ctx, cfg, how.billing, focus.Options{Now: now, Stdin: a.stdin})
+		if err != nil {
+			return err
+		}
+		r.Billed = b.Compare(r.Ours())
+	}
+	return a.printReport(r, how)
+}
+
+// printReport writes the report to stdout, or to the file of --out.
+func (a *app) printReport(r *report.Report, how *reporting) error {
+	var text bytes.Buffer
+	var err error
+	switch a.format {
+	case cli.JSON:
+		err = cli.WriteJSON(&text, r)
+	case formatCSV:
+		err = r.WriteCSV(&text)
+	case formatHTML:
+		err = r.WriteHTML(&text, how.top)
+	case cli.Markdown:
+		err = r.WriteMarkdown(&text, how.top)
+	default:
+		err = r.WriteText(&text, how.top)
+	}
+	if err != nil {
+		return err
+	}
+	if how.out == "" || how.out == "-" {
+		_, err = text.WriteTo(a.stdout)
+		return err
+	}
+	const mode = 0o644
+	if err := atomicfile.Write(how.out, text.Bytes(), mode); err != nil {
+		return cli.Fail("name a file in a directory that exists and that you may write to", "--out: %w", err)
+	}
+	for _, w := range r.Warnings {
+		a.warn("%s", strings.TrimSpace(cli.OneLine(w)))
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"ociproxy/internal/bill"
+	"ociproxy/internal/config"
+	"ociproxy/internal/traffic"
+)
+
+// Input is what a report is made from.
+type Input struct {
+	Config *config.Config
+	// File is the name of the config, for the commands in the report.
+	File string
+	Book *bill.Book
+	// Begin is the first day, End the day after the last one.
+	Begin, End traffic.Day
+	Per        Per
+	Now        time.Time
+	// Rows gives the rows of all sources, in any order. It is ranged over twice and must give the same rows. Rows of other
+	// days are left out.
+	Rows iter.Seq2[*traffic.Row, error]
+	// Objects gives what is known of single blobs; nil: nothing.
+	Objects iter.Seq2[*traffic.Object, error]
+	// Seen is the share of a day in which Prometheus saw an instance, for each day that it was asked about.
+	Seen map[traffic.Day]float64
+	// Held is how many bytes each store holds, by its name. A store that is not in it has no storage on its bill.
+	Held map[string]float64
+}
+
+// maxDays bounds reports by the day: each day has its own flows in memory.
+const maxDays = 100
+
+// ErrTooLong says that a report by the day has too many days.
+var ErrTooLong = errors.New("a report by the day has at most 100 days")
+
+// Make makes the report. The error is ctx's, that of a source, or [ErrTooLong].
+func Make(ctx context.Context, in *Input) (*Report, error) {
+	if in.Per == PerDay && in.End-in.Begin > maxDays {
+		return nil, ErrTooLong
+	}
+	w := newWorld(in)
+	t := newTally(w)
+	for row, err := range in.Rows {
+		switch {
+		case err != nil:
+			return nil, err
+		case row.Day >= in.Begin && row.Day < in.End:
+			t.add(row)
+		}
+		if t.rows%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	c := t.choose()
+	bills := w.bills(t, c)
+	s := newSums(w, c, bills)
+	for row, err := range in.Rows {
+		if err != nil {
+			return nil, err
+		}
+		if row.Day >= in.Begin && row.Day < in.End {
+			s.add(row)
+		}
+	}
+	if err := s.objects(in.Objects); err != nil {
+		return nil, err
+	}
+	return s.report(t), ctx.Err()
+}

@@ -1,0 +1,161 @@
+package report
+
+import (
+	"iter"
+	"math"
+
+	"ociproxy/internal/bill"
+	"ociproxy/internal/place"
+	"ociproxy/internal/traffic"
+)
+
+// sums is the second reading: every table of the report, at the rates of the bills.
+type sums struct {
+	w     *world
+	c     *choices
+	bills map[traffic.Day]*bills
+
+	flows        map[flowKey]*sum
+	other        map[flowKey]*sum
+	repositories map[periodName]*sum
+	left         map[leftKey]*leftSum
+	digests      map[string]*Object
+}
+
+type flowKey struct {
+	period traffic.Day // its first day
+	client place.Place
+	store  string
+	class  traffic.Class
+}
+
+type periodName struct {
+	period traffic.Day
+	name   string
+}
+
+// sum is a Sum in the making.
+type sum struct {
+	requests, bytes, usd, without float64
+	downloads                     float64
+	lines                         int64
+	variance                      float64 // of bytes
+}
+
+func (s *sum) add(o *sum) {
+	s.requests += o.requests
+	s.bytes += o.bytes
+	s.usd += o.usd
+	s.without += o.without
+	s.downloads += o.downloads
+	s.lines += o.lines
+	s.variance += o.variance
+}
+
+// done returns the result.
+func (s *sum) done() Sum {
+	out := Sum{Requests: s.requests, Bytes: s.bytes, USD: s.usd}
+	if s.variance > 0 && s.bytes > 0 {
+		out.Error = confidence * math.Sqrt(s.variance) / s.bytes
+	}
+	return out
+}
+
+// confidence is how many standard deviations of a normal distribution have 95 % of it.
+const confidence = 1.96
+
+func newSums(w *world, c *choices, b map[traffic.Day]*bills) *sums {
+	return &sums{
+		w: w, c: c, bills: b, flows: map[flowKey]*sum{}, other: map[flowKey]*sum{}, repositories: map[periodName]*sum{},
+		left: map[leftKey]*leftSum{}, digests: map[string]*Object{},
+	}
+}
+
+// periodOf returns the first day of the period with the day.
+func (w *world) periodOf(d traffic.Day) traffic.Day {
+	if w.in.Per == PerDay {
+		return d
+	}
+	return monthOf(d)
+}
+
+func (s *sums) add(r *traffic.Row) {
+	if s.w.known[r.Store] == nil {
+		return
+	}
+	one := s.price(r)
+	clients := ofClients(r)
+	key := flowKey{s.w.periodOf(r.Day), s.w.clientOf(r), r.Store, r.Class}
+	if s.c.counts(r) {
+		if clients {
+			into(s.flows, key, &one)
+		} else {
+			into(s.other, key, &one)
+		}
+	}
+	if s.c.reasons(r) {
+		s.leave(r, &one)
+		if r.Repository != "" {
+			into(s.repositories, periodName{key.period, r.Repository}, &one)
+		}
+	}
+}
+
+func into[K comparable](m map[K]*sum, key K, one *sum) {
+	s := m[key]
+	if s == nil {
+		s = &sum{}
+		m[key] = s
+	}
+	s.add(one)
+}
+
+// price returns what a row counts for, at the rates of its month.
+func (s *sums) price(r *traffic.Row) sum {
+	out := sum{requests: r.Requests, bytes: r.Bytes, lines: r.Lines, variance: varianceOf(r)}
+	if r.Operation == traffic.Get && ofClients(r) {
+		out.downloads = r.Requests
+	}
+	b := s.bills[monthOf(r.Day)]
+	s.w.run(r, func(m bill.Meter, quantity float64, without bool) {
+		if usd := quantity * s.w.rate(b, m, without); without {
+			out.without += usd
+		} else {
+			out.usd += usd
+		}
+	})
+	return out
+}
+
+// varianceOf returns how far the bytes of a sampled row may be off, as a variance. A line is kept with probability p and
+// has the weight 1/p, so that the estimated variance of the sum of weight × bytes is the sum of (weight × bytes)² × (1-p),
+// with p as the mean over the lines. Nothing is off where every request has its line.
+func varianceOf(r *traffic.Row) float64 {
+	if r.Lines == 0 || r.Requests <= float64(r.Lines) {
+		return 0
+	}
+	return r.Squares * (1 - float64(r.Lines)/r.Requests)
+}
+
+// objects adds up what is known of single blobs.
+func (s *sums) objects(all iter.Seq2[*traffic.Object, error]) error {
+	if all == nil {
+		return nil
+	}
+	for o, err := range all {
+		switch {
+		case err != nil:
+			return err
+		case o.Month < monthOf(s.w.in.Begin) || o.Month >= s.w.in.End:
+			continue
+		}
+		d := s.digests[o.Digest]
+		if d == nil {
+			d = &Object{Digest: o.Digest}
+			s.digests[o.Digest] = d
+		}
+		d.Requests += o.Requests
+		d.Bytes += o.Bytes
+	}
+	return nil
+}

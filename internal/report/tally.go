@@ -1,0 +1,144 @@
+package report
+
+import (
+	"ociproxy/internal/bill"
+	"ociproxy/internal/place"
+	"ociproxy/internal/traffic"
+)
+
+// tally is the first reading: for each store, day and source what clients downloaded, and how much each meter ran.
+type tally struct {
+	w      *world
+	rows   int64
+	days   map[storeDay]*dayTold
+	uses   []use            // in the order in which the meters first ran, so that sums are the same each time
+	at     map[meterDay]int // index in uses
+	strays map[string]*Sum  // stores that the config does not have, by name
+}
+
+type storeDay struct {
+	store string
+	day   traffic.Day
+}
+
+// dayTold is what each source tells of a store's downloads in a day.
+type dayTold [numSources]told
+
+type told struct {
+	there          bool
+	requests       float64
+	bytes          float64
+	lines          int64
+	downloads      float64 // requests that the proxy can know: GET and HEAD of clients
+	withReason     bool
+	withRepository bool
+}
+
+// sampled reports whether lines stand for several requests.
+func (t *told) sampled() bool { return t.lines > 0 && t.requests > float64(t.lines)*1.0001 }
+
+const (
+	ofStore = iota
+	ofProxy
+	ofPrometheus
+	numSources
+)
+
+var sourceNames = [numSources]traffic.Source{traffic.FromStore, traffic.FromProxy, traffic.FromPrometheus}
+
+func sourceIndex(s traffic.Source) int {
+	switch s {
+	case traffic.FromStore:
+		return ofStore
+	case traffic.FromProxy:
+		return ofProxy
+	}
+	return ofPrometheus
+}
+
+// meterDay is a meter that runs for a store on a day. without says that it runs in the world without the proxy.
+type meterDay struct {
+	storeDay
+	source  uint8
+	own     bool // not of clients
+	without bool
+	meter   bill.Meter
+}
+
+// use is how much a meter ran.
+type use struct {
+	meterDay
+	quantity float64
+}
+
+func newTally(w *world) *tally {
+	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}}
+}
+
+// ofClients reports whether a row is a download of clients.
+func ofClients(r *traffic.Row) bool { return r.Class == traffic.Client || r.Class == traffic.Endpoint }
+
+func (t *tally) add(r *traffic.Row) {
+	t.rows++
+	if t.w.known[r.Store] == nil {
+		s := t.strays[r.Store]
+		if s == nil {
+			s = &Sum{}
+			t.strays[r.Store] = s
+		}
+		s.Requests += r.Requests
+		s.Bytes += r.Bytes
+		return
+	}
+	at, source := storeDay{r.Store, r.Day}, sourceIndex(r.Source)
+	if ofClients(r) {
+		d := t.days[at]
+		if d == nil {
+			d = &dayTold{}
+			t.days[at] = d
+		}
+		s := &d[source]
+		s.there = true
+		s.requests += r.Requests
+		s.bytes += r.Bytes
+		s.lines += r.Lines
+		s.withReason = s.withReason || r.Reason != ""
+		s.withRepository = s.withRepository || r.Repository != ""
+		if r.Operation == traffic.Get || r.Operation == traffic.Head {
+			s.downloads += r.Requests
+		}
+	}
+	key := meterDay{storeDay: at, source: uint8(source), own: !ofClients(r)}
+	t.w.run(r, func(m bill.Meter, quantity float64, without bool) {
+		key.meter, key.without = m, without
+		i, ok := t.at[key]
+		if !ok {
+			i = len(t.uses)
+			t.at[key] = i
+			t.uses = append(t.uses, use{meterDay: key})
+		}
+		t.uses[i].quantity += quantity
+	})
+}
+
+// run calls each with the meters that a row runs, in this world and in the one without the proxy.
+func (w *world) run(r *traffic.Row, each func(m bill.Meter, quantity float64, without bool)) {
+	client := w.clientOf(r)
+	m := w.meters(lane{r.Store, client, r.Class, r.Operation})
+	each(m.bytes, r.Bytes, false)
+	each(m.requests, r.Requests, false)
+	if ofClients(r) { // the others would not have happened
+		m = w.meters(lane{w.canonical, client, traffic.Client, r.Operation})
+		each(m.bytes, r.Bytes, true)
+		each(m.requests, r.Requests, true)
+	}
+}
+
+// clientOf returns where the client of a row is. One that came through an endpoint is in the store's region, whatever its
+// address.
+func (w *world) clientOf(r *traffic.Row) place.Place {
+	if r.Class == traffic.Endpoint {
+		return w.known[r.Store].at
+	}
+	return r.Client
+}
