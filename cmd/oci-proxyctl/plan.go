@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,20 +17,23 @@ import (
 	"ociproxy/internal/plan"
 	"ociproxy/internal/plan/show"
 	"ociproxy/internal/plan/solve"
+	"ociproxy/internal/report"
 	"ociproxy/internal/snapshot"
+	"ociproxy/internal/traffic"
 )
 
 // regionPlan holds the flags of plan.
 type regionPlan struct {
-	file, demand, whatIf string
-	stored, growth       optionalSize
-	months               float64
-	keep, forbid, only   []string
-	atLeast              []string
-	hot                  *float64 // share
-	budget               float64
-	weight, msValue      optionalNumber
-	search               plan.Search
+	reporting          // where roll-ups and Prometheus are, and the days
+	demand, whatIf     string
+	stored, growth     optionalSize
+	months             float64
+	keep, forbid, only []string
+	atLeast            []string
+	hot                *float64 // share
+	budget             float64
+	weight, msValue    optionalNumber
+	search             plan.Search
 }
 
 func (a *app) plan() *cobra.Command {
@@ -45,22 +49,29 @@ when a millisecond has the value that route.costWeight gives it. It proves this,
 best one may be. Before it shows a set, it asks the router of the server about each client of that
 set, and refuses to show one on which the two disagree.
 
-The demand comes from a CSV file: place,TB/month. A place is a region such as aws/us-east-1, a cloud,
-a country such as DE for clients in no cloud, or unknown. docs/planning-regions.md is the walk.
+The demand comes from roll-ups (--rollup), from Prometheus (--prometheus), or from a CSV file
+(--demand): place,TB/month. A place is a region such as aws/us-east-1, a cloud, a country such as DE
+for clients in no cloud, or unknown. docs/planning-regions.md is the walk.
 
 plan changes nothing and asks no store. On a terminal it shows how far it is. Ctrl-C ends the search
 and shows the best that was found.`,
 		Example: `  oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB
   oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --keep all --only aws --output markdown
   oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --at-least '2 per cloud' --budget 50000
+  oci-proxyctl plan --config config.yaml --rollup s3://logs/rollup/ --begin 2026-10-01 --end 2026-12-01 --stored 40TB --hot 5%
   oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --what-if next.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPlan(cmd.Context(), &f) },
 	}
-	cli.ConfigFlag(cmd, &f.file, a.env)
+	cli.ConfigFlag(cmd, &f.config, a.env)
 	fl := cmd.Flags()
 	fl.StringVar(&f.demand, "demand", "", "CSV `file` with the demand: place,TB/month")
-	fl.Var(&f.stored, "stored", "`size` of all that a store holds")
+	prometheusFlag(cmd, &f.prometheus)
+	// These have the texts of report.
+	fl.StringArrayVar(&f.rollups, "rollup", nil, "`directory` or URL of roll-ups; may be repeated")
+	fl.StringVar(&f.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
+	fl.StringVar(&f.end, "end", "", "`day` after the last one; default: today")
+	fl.Var(&f.stored, "stored", "`size` of all that a store holds; default: the largest of billing.stored in the config")
 	fl.Var(&f.growth, "growth", "`size` of what is added to each store in a month")
 	fl.Float64Var(&f.months, "months", 12, "`number` of months that the plan is for: filling is spread over them, and stores grow")
 	fl.StringArrayVar(&f.keep, "keep", nil, "keep this `store`, or those of a place or cloud, or all, of those that are active; may be repeated")
@@ -86,11 +97,15 @@ and shows the best that was found.`,
 // check refuses flags that contradict each other, and returns the rules.
 func (f *regionPlan) check(cfg *config.Config) (plan.Rules, error) {
 	rules := plan.Rules{Keep: f.keep, Forbid: f.forbid, Only: f.only, Budget: f.budget}
+	given := f.stored > 0
+	for _, held := range cfg.Billing.Stored {
+		if !given && float64(f.stored) < held.TB*1e12 {
+			f.stored = optionalSize(held.TB * 1e12)
+		}
+	}
 	switch {
-	case f.demand == "":
-		return rules, cli.Usage("for example --demand demand.csv, with lines such as aws/us-east-1,120", "the demand is missing")
 	case f.stored == 0:
-		return rules, cli.Usage("for example --stored 40TB: the bytes of all blobs, which inventory ls shows", "--stored is missing: without it, storage and filling would cost nothing")
+		return rules, cli.Usage("for example --stored 40TB: the bytes of all blobs, which inventory show prints", "--stored is missing: without it, storage and filling would cost nothing")
 	case f.hot != nil && !(*f.hot > 0 && *f.hot < 1):
 		return rules, cli.Usage("for example --hot 5%", "--hot: want a percentage above 0 and below 100")
 	case f.months == 0 || math.IsInf(f.months, 0):
@@ -112,7 +127,7 @@ func (f *regionPlan) check(cfg *config.Config) (plan.Rules, error) {
 }
 
 func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
-	cfg, err := a.loaded(ctx, f.file)
+	cfg, err := a.loaded(ctx, f.config)
 	if err != nil {
 		return err
 	}
@@ -127,7 +142,7 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if opt.Matrix, err = snapshot.Latency(cfg); err != nil {
 		return err
 	}
-	if opt.Demand, err = a.planDemand(cfg, f); err != nil {
+	if opt.Demand, err = a.planDemand(ctx, cfg, f); err != nil {
 		return err
 	}
 	if f.whatIf != "" {
@@ -140,7 +155,7 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if err != nil {
 		return planFault(err)
 	}
-	doc, err := show.New(p, cfg, f.file, program, opt.Now)
+	doc, err := show.New(p, cfg, f.config, program, opt.Now)
 	if err != nil {
 		return err
 	}
@@ -185,8 +200,16 @@ func planLine(stage string, p solve.Progress) string {
 	return text
 }
 
-// planDemand reads the demand.
-func (a *app) planDemand(cfg *config.Config, f *regionPlan) (*plan.Demand, error) {
+// planDemand reads the demand from its one source.
+func (a *app) planDemand(ctx context.Context, cfg *config.Config, f *regionPlan) (*plan.Demand, error) {
+	switch {
+	case f.demand == "":
+		return a.planTraffic(ctx, cfg, f)
+	case f.prometheus != "" || len(f.rollups) > 0:
+		return nil, cli.Usage("leave out the others", "the demand comes from one source: --demand, --rollup or --prometheus")
+	case f.hot != nil:
+		return nil, cli.Usage("roll-ups have the demand of each digest: give --rollup", "--hot needs to know which digests are pulled, and a CSV file does not say it")
+	}
 	file, err := os.Open(f.demand)
 	if err != nil {
 		return nil, cli.Fail("name a CSV file that exists", "--demand: %w", err)
@@ -196,9 +219,54 @@ func (a *app) planDemand(cfg *config.Config, f *regionPlan) (*plan.Demand, error
 	if err != nil {
 		return nil, cli.Fail("docs/planning-regions.md explains the file", "%w", err)
 	}
-	if f.hot != nil {
-		return nil, cli.Usage("roll-ups have the demand of each digest: give --rollup", "--hot needs to know which digests are pulled, and a CSV file does not say it")
+	return d, nil
+}
+
+// planTraffic takes the demand from roll-ups or Prometheus.
+func (a *app) planTraffic(ctx context.Context, cfg *config.Config, f *regionPlan) (*plan.Demand, error) {
+	if len(f.rollups) == 0 && cmp.Or(f.prometheus, a.env(prometheusVariable)) == "" {
+		return nil, cli.Usage("for example --demand demand.csv, with lines such as aws/us-east-1,120", "no demand: give --demand, --rollup or --prometheus")
 	}
+	in := &report.Input{Config: cfg, Now: time.Now()}
+	var err error
+	if in.Begin, in.End, err = f.days(in.Now); err != nil {
+		return nil, err
+	}
+	g := &gathering{a: a, how: &f.reporting, in: in}
+	defer g.close()
+	if err := g.all(ctx); err != nil {
+		return nil, err
+	}
+	count := plan.NewCounter(cfg.Map())
+	for row, err := range in.Rows {
+		if err != nil {
+			return nil, err
+		}
+		count.Add(row)
+	}
+	d, source := count.Demand()
+	if d == nil {
+		return nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has downloads of clients from %s to %s", in.Begin, in.End-1)
+	}
+	for day, seen := range in.Seen {
+		if source == traffic.FromPrometheus && seen < 0.98 {
+			a.warn("Prometheus saw only %.0f %% of %s: the demand is too low", 100*seen, day)
+		}
+	}
+	if f.hot == nil {
+		return d, nil
+	}
+	var objects []traffic.Object
+	for o, err := range in.Objects {
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, *o)
+	}
+	if len(objects) == 0 {
+		return nil, cli.Fail("report rollup keeps them: docs/rollups.md", "--hot: no roll-up has the digests that were pulled")
+	}
+	d.Heat(cfg.Map(), objects, *f.hot, float64(f.stored))
 	return d, nil
 }
 

@@ -152,6 +152,9 @@ func (d *Demand) Heat(m *place.Map, objects []traffic.Object, share, stored floa
 	sums := map[string]*heat{}
 	for i := range objects {
 		o := &objects[i]
+		if o.Digest == "" {
+			continue // all digests of a roll-up that were not among the most pulled
+		}
 		h := sums[o.Digest]
 		if h == nil {
 			h = &heat{digest: o.Digest}
@@ -189,7 +192,7 @@ func (d *Demand) Heat(m *place.Map, objects []traffic.Object, share, stored floa
 		}
 		for _, t := range []*[2]float64{&total, by[at]} {
 			t[1] += o.Bytes
-			if hot[o.Digest] {
+			if hot[o.Digest] { // "" never is
 				t[0] += o.Bytes
 			}
 		}
