@@ -253,7 +253,19 @@ func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
 		if err != nil {
 			return err
 		}
-		a, err := v.result(&r, &r)
+		bound := r
+		if !v.tariff.flat() {
+			opt.rates = cheapest
+			low, err := New(opt)
+			if err != nil {
+				return err
+			}
+			search.Start = v.whole(r.Open)
+			if bound, err = solve.Solve(ctx, low.problem, search); err != nil {
+				return err
+			}
+		}
+		a, err := v.result(&r, &bound)
 		if err != nil {
 			return err
 		}

@@ -51,6 +51,9 @@ func (w *World) survival(ctx context.Context, p *Plan, how *Search) error {
 		if err != nil && !errors.Is(err, solve.ErrInfeasible) {
 			return err
 		}
+		if err := w.frontierSurvives(ctx, p, how, c.name, &opt); err != nil {
+			return err
+		}
 		for k := range p.ByCount {
 			a := &p.ByCount[k]
 			at := slices.IndexFunc(list, func(r solve.Result) bool { return len(v.free(r.Open)) == len(a.set) })
@@ -60,6 +63,30 @@ func (w *World) survival(ctx context.Context, p *Plan, how *Search) error {
 			if err := v.compare(a, c.name, &list[at]); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// frontierSurvives solves the sets of the frontier again, each at its cost weight.
+func (w *World) frontierSurvives(ctx context.Context, p *Plan, how *Search, name string, opt *Options) error {
+	for k := range p.Frontier {
+		a := &p.Frontier[k]
+		its := *opt
+		its.CostWeight, its.MSValue = &a.CostWeight, nil
+		v, err := New(its)
+		if err != nil {
+			return err
+		}
+		v.problem.Budget = 0
+		search := v.begin(how, "money against round trip with "+name)
+		search.Start = v.whole(a.set)
+		r, err := solve.Solve(ctx, v.problem, search)
+		if err != nil {
+			return err
+		}
+		if err := v.compare(a, name, &r); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -165,7 +165,7 @@ func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
 		case c.Fill == 0:
 			payback = "-"
 		default:
-			payback = number(*c.Payback) + " months"
+			payback = months(*c.Payback)
 		}
 		rows = append(rows, []string{cmp.Or(c.Place, c.Name), signed(c.Net), signed(c.Saved), signed(-c.Running), usd(c.Fill), payback, fmt.Sprintf("%+.1f", c.MeanMS), who(c.Moved)})
 	}
@@ -175,11 +175,19 @@ func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
 	}
 }
 
+// months writes how long something takes.
+func months(v float64) string {
+	if v < 2 {
+		return cli.Count(int64(math.Ceil(v*plan.Month)), "day")
+	}
+	return fmt.Sprintf("%.1f months", v)
+}
+
 // who names the clients that move, those with most bytes first.
 func who(moved []plan.Move) string {
 	var parts []string
 	for _, m := range moved[:min(planMoves, len(moved))] {
-		parts = append(parts, fmt.Sprintf("%s %.0f → %.0f", m.Client, m.RTTWas, m.RTTIs))
+		parts = append(parts, fmt.Sprintf("%s %.0f→%.0f", m.Client, m.RTTWas, m.RTTIs))
 	}
 	if more := len(moved) - len(parts); more > 0 {
 		parts = append(parts, fmt.Sprintf("%d more", more))
@@ -273,7 +281,14 @@ func (d *Doc) writeBest(s *sheet) {
 		}
 	}
 	for i := range d.Next {
-		d.writeNext(s, &d.Next[i])
+		if i == 0 {
+			d.writeNext(s, &d.Next[i])
+			continue
+		}
+		if i == 1 {
+			s.title("The others in the same way")
+		}
+		s.code(d.Next[i].Steps[0].Commands[0].Shell(d.Program) + "\n")
 	}
 }
 
