@@ -37,16 +37,16 @@ type Use struct {
 
 // The names of items: values of Meter.Item. [Items] says what each is.
 const (
-	// Free is what no one bills, such as bytes within a region.
+	// Free is what nobody bills, such as bytes within a region.
 	Free = "free"
+	// Unpriced is what no price list has.
+	Unpriced = "unpriced"
 	// Transfer of bytes out of a bucket or CDN.
 	Internet  = "internet"
 	SameCloud = "same-cloud"
 	CDN       = "cdn"
-	Fill      = "fill"   // from a bucket to the CDN in front of it
-	Shield    = "shield" // between the caches of a CDN
-	Copy      = "copy"   // between buckets, besides the bytes as SameCloud or Internet
-	Retrieval = "retrieval"
+	Fill      = "fill" // from a bucket to the CDN in front of it
+	Copy      = "copy" // between buckets, besides the bytes as SameCloud or Internet
 	// Requests.
 	Write       = "requests-write" // PUT, COPY, POST, LIST
 	Read        = "requests-read"  // GET, HEAD

@@ -41,9 +41,12 @@ type Account struct {
 	// OtherUsageTB is what the payer sends to the internet in a month besides this registry, in TB of 2⁴⁰ bytes, in each
 	// region or CDN area. It says where in the tiers the registry begins. 0: nothing else.
 	OtherUsageTB *float64 `yaml:"otherUsageTB"`
-	// OtherUsageAt is the same for single regions or areas, as the price list names them: `{us-east-1: 800}`. It counts
-	// before `otherUsageTB`.
+	// OtherUsageAt is `otherUsageTB` of single regions or areas, as the price list names them: `{us-east-1: 800}`. For
+	// these it counts instead.
 	OtherUsageAt map[AccountName]float64 `yaml:"otherUsageAt"`
+	// OtherStorageTB is what the payer stores besides the stores of this registry, in TB of 2⁴⁰ bytes, in each region. It
+	// says where the tiers of storage begin. 0: nothing else.
+	OtherStorageTB *float64 `yaml:"otherStorageTB"`
 	// Discount is what the payer gets off all list prices: `40%`. `100%`: a sponsor pays.
 	Discount Percent `yaml:"discount"`
 }
@@ -73,7 +76,7 @@ type ItemPrice struct {
 // Stored is what a store holds.
 type Stored struct {
 	// TB is what the store holds, in TB of 10¹² bytes.
-	TB float64 `yaml:"TB" rule:"required" hint:"oci-proxyctl inventory show prints it"`
+	TB float64 `yaml:"TB" rule:"required" hint:"oci-proxyctl inventory ls prints it"`
 	// NoncurrentTB is what is held besides in deleted and replaced versions of objects.
 	NoncurrentTB float64 `yaml:"noncurrentTB"`
 	// LogsTB is what the access logs of the store occupy.
@@ -124,7 +127,7 @@ type BillItem string
 
 // billItems are the items whose prices can be set, with what their quantities count: see internal/bill.
 var billItems = []struct{ name, base string }{
-	{"internet", "bytes"}, {"same-cloud", "bytes"}, {"cdn", "bytes"}, {"fill", "bytes"}, {"shield", "bytes"}, {"copy", "bytes"},
+	{"internet", "bytes"}, {"same-cloud", "bytes"}, {"cdn", "bytes"}, {"fill", "bytes"},
 	{"requests-write", "requests"}, {"requests-read", "requests"}, {"requests-cdn", "requests"},
 	{"storage", "byte-months"}, {"storage-noncurrent", "byte-months"}, {"storage-logs", "byte-months"},
 	{"front-instance", "hours"}, {"front-balancer", "hours"}, {"front-bytes", "bytes"}, {"front-rules", "months"},
@@ -228,6 +231,9 @@ func (v *validator) account(at string, name AccountName, a Account, senders []st
 	}
 	if a.OtherUsageTB != nil {
 		v.amount(at+".otherUsageTB", *a.OtherUsageTB)
+	}
+	if a.OtherStorageTB != nil {
+		v.amount(at+".otherStorageTB", *a.OtherStorageTB)
 	}
 	for scope, n := range a.OtherUsageAt {
 		v.amount(at+".otherUsageAt."+string(scope), n)

@@ -125,3 +125,23 @@ func (m *Map) Tiers(yield func(Cell) bool) {
 		}
 	}
 }
+
+// Own returns the price of the configuration for transfers of a kind from a
+// source, and false when the price list holds.
+func (m *Map) Own(src Source, kind string) (Cell, bool) {
+	from, below := m.end(src.Place, Spot{}), Override{}
+	if from.site != nil && src.CDN == "" {
+		below = from.site.Price
+	}
+	price := own{src.Override.Internet, src.Override.Unit}.or(own{below.Internet, below.Unit})
+	if kind == kindSameCloud {
+		price = own{src.Override.SameCloud, src.Override.Unit}.or(own{below.SameCloud, below.Unit})
+	}
+	if price.cents == nil {
+		return Cell{}, false
+	}
+	if src.CDN != "" {
+		return m.lookup(src.CDN, kind, BasisCDN, end{}, end{}, price, 0), true
+	}
+	return m.lookup(from.place.Cloud, kind, "", from, end{}, price, 0), true
+}
