@@ -28,7 +28,7 @@ MANUAL ?= out
 
 .DEFAULT_GOAL := help
 .PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-infra test-exhaustive flaky fuzz docs manifests
-.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote
+.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote bench-report
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -165,6 +165,9 @@ bench-mirror: ## 2 GiB from a registry into three stores, a second pass, memory;
 
 bench-routing: ## how far the choice is from the best, on measured round trips
 	$(GO) run ./bench/routing
+
+bench-report: ## the logs of stores: lines and bytes for a second of CPU time, beside zcat | wc -l
+	$(GO) run ./bench/report
 
 bench-promote: ## check and plan of 1 M and 10 M promotions against listings in memory
 	$(GO) run ./bench/promote

@@ -73,6 +73,7 @@ registry: credential oci outbound pace strictjson wait
 store: atomicfile command credential oci outbound pace store/address wait
 manifest: oci
 fronts: wait
+usage: accesslog config oci place ranges store/address traffic
 accesslog:
 credential: command outbound
 command:

@@ -98,7 +98,7 @@ docs/replay.md explains the results.`,
 
 func formatNames() []string {
 	var out []string
-	for _, f := range accesslog.Formats() {
+	for _, f := range accesslog.Fronts() {
 		out = append(out, string(f))
 	}
 	return out
@@ -167,7 +167,14 @@ func (a *app) runReplay(ctx context.Context, how *replaying, logs []string) erro
 
 func readAll(ctx context.Context, a *app, reader *accesslog.Reader, logs []string, run *replay.Replay) error {
 	for _, file := range logs {
-		err := reader.ReadFile(ctx, file, a.stdin, func(r *accesslog.Record) error { run.Add(r); return nil })
+		err := reader.ReadFile(ctx, file, a.stdin, func(r *accesslog.Record) error {
+			if r.Format.OfBuckets() {
+				return cli.Fail("give the log of oci-proxy, or of what stands before it; oci-proxyctl report --logs reads this one",
+					"%s:%d: this is the log of a bucket (%s), and does not say what clients asked oci-proxy for", r.File, r.Line, r.Format)
+			}
+			run.Add(r)
+			return nil
+		})
 		switch {
 		case errors.Is(err, syscall.EISDIR):
 			return cli.Fail("name the files in it", "%w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type reporting struct {
 	config, prometheus, begin, end, per, out string
 	rollups, billing, held                   []string
 	logs                                     logFlags
+	rates                                    []string
 	inventories                              bool
 	top                                      int
 }
@@ -56,28 +58,36 @@ docs/report.md explains every figure, docs/cost.md what is counted and what is e
   oci-proxyctl report --config config.yaml --rollup rollup --output html --out report.html`,
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.runReport(cmd.Context(), &how) }
+	a.sourceFlags(cmd, &how)
+	f := cmd.Flags()
+	f.StringArrayVar(&how.billing, "billing", nil, "`file` with cost data in the format FOCUS (CSV, gzip or Parquet); may be repeated")
+	ratesFlag(cmd, &how.rates)
+	f.IntVar(&how.top, "top", 20, "`number` of rows of a table to show; 0: all")
+	notNegative(cmd, "top")
+	outFlag(cmd, &how.out)
+	cmd.SetFlagErrorFunc(fileIsOut)
+	cli.OutputFlag(cmd, &a.format, formatCSV, formatHTML, cli.Markdown)
+	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeFailure, Means: "a source cannot be read, no source has anything of these days, or interrupted"})
+	// After the flags, which are not those of the commands below: a.reportRollup().
+	cmd.AddCommand(a.reportFocus())
+	return cmd
+}
+
+// sourceFlags are the flags that say what is counted, and of which days.
+func (a *app) sourceFlags(cmd *cobra.Command, how *reporting) {
 	f := cmd.Flags()
 	cli.ConfigFlag(cmd, &how.config, a.env)
 	prometheusFlag(cmd, &how.prometheus)
 	how.logs.flags(cmd)
 	f.StringArrayVar(&how.rollups, "rollup", nil, "`directory` or URL of roll-ups; may be repeated")
-	f.StringArrayVar(&how.billing, "billing", nil, "`file` with cost data in the format FOCUS (CSV, gzip or Parquet); may be repeated")
 	f.StringArrayVar(&how.held, "held", nil, "`STORE=SIZE` that a store holds, for the cost of storage; may be repeated")
 	f.BoolVar(&how.inventories, "inventories", false, "read the inventories of the stores to learn how much they hold")
 	f.StringVar(&how.begin, "begin", "", "first `day`, for example 2026-11-01; default: the first day of the month before the last one")
 	f.StringVar(&how.end, "end", "", "`day` after the last one; default: today")
 	f.StringVar(&how.per, "per", "month", "`period` of the tables: day or month")
-	f.IntVar(&how.top, "top", 20, "`number` of rows of a table to show; 0: all")
-	notNegative(cmd, "top")
 	for former, name := range map[string]string{"since": "begin", "until": "end", "by": "per"} {
 		cli.FormerFlag(cmd, former, name)
 	}
-	outFlag(cmd, &how.out)
-	cmd.SetFlagErrorFunc(fileIsOut)
-	cli.OutputFlag(cmd, &a.format, formatCSV, formatHTML, cli.Markdown)
-	cli.Exits(cmd, cli.Invalid, cli.ExitCode{Code: cli.CodeFailure, Means: "a source cannot be read, no source has anything of these days, or interrupted"})
-	// After the flags, which are not those of the commands below: a.reportRollup(), a.reportFocus().
-	return cmd
 }
 
 // days returns the first day of the report, and the day after the last one.
@@ -110,59 +120,72 @@ func (how *reporting) check() error {
 		return cli.Usage("want day or month", "--per %q is no period", how.per)
 	}
 	stdin := 0
-	for _, name := range append([]string{how.config}, how.logs.logs...) {
+	for _, name := range slices.Concat([]string{how.config}, how.logs.logs, how.billing) {
 		if name == "-" {
 			stdin++
 		}
 	}
 	if stdin > 1 {
-		return cli.Usage("name a file instead", "only one of --config and --logs can be stdin")
+		return cli.Usage("name a file instead", "only one of --config, --logs and --billing can be stdin")
 	}
 	return nil
 }
 
-func (a *app) runReport(ctx context.Context, how *reporting) error {
+// makeReport reads the sources and makes the report of the days of the flags. charges asks for its charges, too. The bill
+// is nil without --billing.
+func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*report.Report, *report.Input, *focus.Bill, error) {
 	now := time.Now()
 	begin, end, err := how.days(now)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	if err := how.check(); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	cfg, err := a.loaded(ctx, how.config)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	book, err := bill.New(cfg)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
-	in := &report.Input{Config: cfg, File: how.config, Book: book, Begin: begin, End: end, Per: report.Per(how.per), Now: now}
+	in := &report.Input{Config: cfg, File: how.config, Book: book, Begin: begin, End: end, Per: report.Per(how.per), Now: now, Charges: charges}
 	if in.Held, err = a.held(ctx, cfg, how); err != nil {
-		return err
+		return nil, nil, nil, err
+	}
+	var billed *focus.Bill
+	if len(how.billing) > 0 {
+		if billed, err = a.readBills(ctx, cfg, how, now); err != nil {
+			return nil, nil, nil, err
+		}
+		in.Before = func(month traffic.Day) bill.Before { return billed.Before(book, month) }
 	}
 	g := &gathering{a: a, how: how, in: in}
 	defer g.close()
 	if err := g.all(ctx); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	r, err := report.Make(ctx, in)
 	switch {
 	case errors.Is(err, report.ErrTooLong):
-		return cli.Usage("leave out --per day, or choose fewer days with --begin and --end", "%w", err)
+		return nil, nil, nil, cli.Usage("leave out --per day, or choose fewer days with --begin and --end", "%w", err)
 	case err != nil:
-		return err
+		return nil, nil, nil, err
 	case len(r.Flows)+len(r.Other) == 0:
-		return cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
+		return nil, nil, nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
 	}
 	r.Warnings = append(r.Warnings, g.warnings...)
-	if len(how.billing) > 0 {
-		b, err := focus.Read(ctx, cfg, how.billing, focus.Options{Now: now, Stdin: a.stdin})
-		if err != nil {
-			return err
-		}
-		r.Billed = b.Compare(r.Ours())
+	return r, in, billed, nil
+}
+
+func (a *app) runReport(ctx context.Context, how *reporting) error {
+	r, in, billed, err := a.makeReport(ctx, how, false)
+	if err != nil {
+		return err
+	}
+	if billed != nil {
+		r.Billed = billed.Compare(r.Ours(), in.Begin, in.End)
 	}
 	return a.printReport(r, how)
 }

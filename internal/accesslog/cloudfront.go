@@ -107,9 +107,10 @@ func (c *cloudFront) parse(line string, r *Record) error {
 // setFront takes the values of a standard log.
 func (r *Record) setFront(v *[frontCells]string) error {
 	status := v[frontStatus]
-	r.Method, r.Path = v[frontMethod], v[frontPath]
+	r.Method = v[frontMethod]
+	r.Path, _, _ = strings.Cut(v[frontPath], "?") // the query is a field of its own
 	date, at, millis := v[frontDate], v[frontTime], v[frontMillis]
-	if (date == "" || at == "") && millis == "" || v[frontClient] == "" || status == "" || r.Method == "" || r.Path == "" {
+	if (date == "" || at == "") && millis == "" || v[frontClient] == "" || status == "" || r.Method == "" || v[frontPath] == "" {
 		return errNoField
 	}
 	var ok bool

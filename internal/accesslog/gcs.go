@@ -55,7 +55,7 @@ func isUsage(line []byte) bool {
 	if !ok || len(digits) < 15 || len(digits) > 17 {
 		return false
 	}
-	_, ok = number(string(digits))
+	_, ok = number(digits)
 	return ok
 }
 
@@ -103,7 +103,7 @@ func (u *usageLog) parse(line string, r *Record) error {
 		return errShort
 	}
 	micros, ok := number(get(usageTime))
-	if !ok {
+	if !ok || len(get(usageTime)) > 17 {
 		return fmt.Errorf("%q is no time", get(usageTime))
 	}
 	r.Time = time.UnixMicro(int64(micros)).UTC()

@@ -73,7 +73,7 @@ func (f *fields) s3Request() (string, bool) {
 		i += from
 		from = i + 2
 		status, _, more := strings.Cut(text[from:min(len(text), from+4)], " ")
-		if _, err := strconv.ParseUint(status, 10, 16); more && (status == "-" || len(status) == 3 && err == nil) {
+		if _, ok := number(status); more && (status == "-" || len(status) == 3 && ok) {
 			f.rest = text[from:]
 			return text[:i], true
 		}
@@ -165,16 +165,4 @@ func clock(year string, month int, day, at string) (time.Time, bool) {
 	out := time.Date(y, time.Month(month), d, h, m, s, 0, time.UTC)
 	ok := ok1 && ok2 && ok3 && ok4 && ok5 && h < 24 && m < 60 && s < 61 && month >= 1 && month <= 12
 	return out, ok && d >= 1 && d <= 31 && out.Month() == time.Month(month)
-}
-
-// number reads a short text of digits.
-func number(text string) (int, bool) {
-	n := 0
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return 0, false
-		}
-		n = 10*n + int(text[i]-'0')
-	}
-	return n, text != ""
 }

@@ -26,6 +26,9 @@ type Billing struct {
 	Fronts []Front `yaml:"fronts"`
 	// Fixed are amounts that come each month: a support plan, the minimum of a CDN.
 	Fixed []Fixed `yaml:"fixed"`
+	// Resources are identifiers that cost data (`report --billing`) has for a store and that do not follow from its
+	// bucket: the distribution of CloudFront, the profile of Front Door. The key is the name of a store.
+	Resources map[AccountName][]string `yaml:"resources"`
 }
 
 // AccountName is the name of an account or store.
@@ -179,6 +182,9 @@ func (v *validator) billing() {
 		for key, n := range map[string]float64{"TB": s.TB, "noncurrentTB": s.NoncurrentTB, "logsTB": s.LogsTB} {
 			v.amount(at+"."+key, n)
 		}
+	}
+	for name := range b.Resources {
+		v.known("billing.resources."+string(name), string(name), stores, "stores")
 	}
 	for i, f := range b.Fronts {
 		at := fmt.Sprintf("billing.fronts[%d]", i)

@@ -22,9 +22,6 @@ type Options struct {
 	// Rates are the US dollars that one unit of another currency is worth: "EUR": 1.08. Without a rate, data in another
 	// currency is an error.
 	Rates map[string]float64
-	// Resources are identifiers on the bill that the config cannot know, such as those of CloudFront's distributions, by
-	// store.
-	Resources map[string][]string
 	// Stdin is read for the name "-"; nil: the process's.
 	Stdin io.Reader
 	// Progress is told now and then how many rows were read of which file; nil: nobody is.
@@ -43,9 +40,11 @@ type Bill struct {
 	apart   *groups[apartKey]
 	unknown *groups[unknownKey]
 	foreign *groups[foreignKey]
-	usage   *groups[UsageKey]
+	usage   *groups[usageKey]
 	periods map[periodKey]*Period
 	faults  map[string]*Fault
+
+	payers map[periodKey]map[string]bool // of our rows
 
 	seed   maphash.Seed
 	seen   map[uint64]int // fingerprint of a row of ours: its file
@@ -82,13 +81,13 @@ type periodKey struct {
 	provider string
 }
 
-// UsageKey is what adds up on the way through a ladder of prices: the traffic of all services of a payer.
-type UsageKey struct {
-	Month    traffic.Day
-	Provider string
-	Payer    string
-	Kind     Kind
-	Region   string
+// usageKey is what adds up on the way through a ladder of prices: the traffic of all services of a payer.
+type usageKey struct {
+	month    traffic.Day
+	provider string
+	payer    string
+	kind     Kind
+	region   string
 }
 
 // Read reads cost data from files, patterns, directories or manifests of exports, in bounded memory. Rows that make no
@@ -116,10 +115,10 @@ func Read(ctx context.Context, cfg *config.Config, names []string, opt Options) 
 
 func newBill(cfg *config.Config, opt Options) *Bill {
 	return &Bill{
-		opt: opt, picker: newPicker(cfg, opt.Resources), classes: classes{map[classKey]*Meter{}},
+		opt: opt, picker: newPicker(cfg), classes: classes{map[classKey]*Meter{}},
 		own: newGroups[lineKey](), shared: newGroups[sharedKey](), apart: newGroups[apartKey](), unknown: newGroups[unknownKey](),
-		foreign: newGroups[foreignKey](), usage: newGroups[UsageKey](),
-		periods: map[periodKey]*Period{}, faults: map[string]*Fault{}, seed: maphash.MakeSeed(), seen: map[uint64]int{},
+		foreign: newGroups[foreignKey](), usage: newGroups[usageKey](),
+		periods: map[periodKey]*Period{}, faults: map[string]*Fault{}, payers: map[periodKey]map[string]bool{}, seed: maphash.MakeSeed(), seen: map[uint64]int{},
 	}
 }
 
@@ -225,7 +224,7 @@ func (b *Bill) add(r *Row, t table, file int, name string, line int64) bool {
 	regular := r.Category == Usage && !r.Correction
 	quantity, fits := b.quantity(r, meter, month)
 	if regular && meter != nil && ladder(kind) && fits {
-		b.usage.add(UsageKey{month, r.Provider, r.Payer, kind, r.Region}, ownUsage, r, quantity)
+		b.usage.add(usageKey{month, r.Provider, r.Payer, kind, r.Region}, ownUsage, r, quantity)
 	}
 	service := meter != nil || storageService(r.Service)
 	if who == others && (!service || r.Resource == "" && regular) {
@@ -242,6 +241,9 @@ func (b *Bill) add(r *Row, t table, file int, name string, line int64) bool {
 	}
 	if b.twice(t, r, file, name, line) {
 		return false
+	}
+	if who == ours && !b.payers[periodKey{month, r.Provider}][r.Payer] {
+		b.pays(periodKey{month, strings.Clone(r.Provider)}, strings.Clone(r.Payer))
 	}
 	switch {
 	case !regular:
@@ -384,16 +386,6 @@ func fromIndices(s string) []int {
 	return out
 }
 
-// Usage returns what all services of each payer used of the things whose prices fall with the quantity, the buckets that
-// are not ours included. It says on which step of its ladder a payer is.
-func (b *Bill) Usage() map[UsageKey]float64 {
-	out := map[UsageKey]float64{}
-	for k, s := range b.usage.of {
-		out[k] = s.quantity.value()
-	}
-	return out
-}
-
 // Files returns what was read.
 func (b *Bill) Files() []File { return slices.Clone(b.files) }
 
@@ -401,8 +393,8 @@ func (b *Bill) Files() []File { return slices.Clone(b.files) }
 
 func same[K any](k K) K { return k }
 
-func ownUsage(k UsageKey) UsageKey {
-	k.Provider, k.Payer, k.Region = strings.Clone(k.Provider), strings.Clone(k.Payer), strings.Clone(k.Region)
+func ownUsage(k usageKey) usageKey {
+	k.provider, k.payer, k.region = strings.Clone(k.provider), strings.Clone(k.payer), strings.Clone(k.region)
 	return k
 }
 

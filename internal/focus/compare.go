@@ -13,10 +13,11 @@ import (
 // grace is how long after a month its bill may still change: AWS says two weeks, the others less.
 const grace = 14 * 24 * time.Hour
 
-// Compare sets the bill beside what we counted: quantities first, then list cost, then effective cost.
-func (b *Bill) Compare(all []Ours) *Comparison {
+// Compare sets the bill beside what we counted from the first day to before the last one: quantities first, then list
+// cost, then effective cost. Months that we counted only a part of are compared, and said to be partial.
+func (b *Bill) Compare(all []Ours, begin, end traffic.Day) *Comparison {
 	c := &Comparison{Files: b.Files(), Periods: b.periodsOf(), Faults: b.faultsOf()}
-	m := matcher{bill: b, lines: map[lineKey]*Line{}, open: map[periodKey]bool{}}
+	m := matcher{bill: b, lines: map[lineKey]*Line{}, open: map[periodKey]bool{}, begin: begin, end: end}
 	for _, p := range c.Periods {
 		m.open[periodKey{p.Month, p.Provider}] = p.Open
 	}
@@ -51,6 +52,8 @@ type matcher struct {
 	bill  *Bill
 	lines map[lineKey]*Line
 	open  map[periodKey]bool
+	// begin and end are the days that we counted.
+	begin, end traffic.Day
 }
 
 func (m *matcher) line(k lineKey) *Line {

@@ -13,7 +13,7 @@ const (
 	SameRegion Kind = bill.Free      // from a bucket to its own region
 	Edge       Kind = bill.CDN       // from a CDN to clients
 	Fill       Kind = bill.Fill      // from a bucket to the CDN before it
-	Shield     Kind = bill.Shield    // between the caches of a CDN
+	Shield     Kind = "shield"       // between the caches of a CDN
 	Inbound    Kind = "inbound"      // into a bucket or a CDN
 
 	Reads     Kind = bill.Read  // GET, HEAD
@@ -22,7 +22,7 @@ const (
 
 	Storage     Kind = bill.Stored
 	EarlyDelete Kind = "early-delete" // storage that was deleted before its least time
-	Retrieval   Kind = bill.Retrieval
+	Retrieval   Kind = "retrieval"
 	Copy        Kind = bill.Copy    // replication, besides the bytes
 	Management  Kind = "management" // inventories, analytics, tags, monitoring of objects
 )

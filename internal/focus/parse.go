@@ -234,3 +234,11 @@ func shorten(s string) string {
 	}
 	return s
 }
+
+// OtherCurrency returns the currency for which [Options] has no rate, if that is what an error of [Read] says; else "".
+func OtherCurrency(err error) string {
+	if e, ok := errors.AsType[*currencyError](err); ok {
+		return e.currency
+	}
+	return ""
+}

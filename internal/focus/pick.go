@@ -32,9 +32,8 @@ var cdnProviders = map[string]string{
 	"backblaze-b2": "backblaze", "wasabi": "wasabi", "ibm-cos": "ibm",
 }
 
-// newPicker reads the stores of a config. resources are the identifiers on the bill that the config cannot know, such as
-// those of CloudFront's distributions, by store.
-func newPicker(cfg *config.Config, resources map[string][]string) *picker {
+// newPicker reads the stores of a config.
+func newPicker(cfg *config.Config) *picker {
 	p := &picker{byResource: map[resourceKey][]int{}}
 	for i := range cfg.Stores {
 		s := &cfg.Stores[i]
@@ -53,7 +52,7 @@ func newPicker(cfg *config.Config, resources map[string][]string) *picker {
 		if id != "" {
 			p.add(resourceKey{is.provider, id}, n)
 		}
-		for _, id := range resources[s.Name] {
+		for _, id := range cfg.Billing.Resources[config.AccountName(s.Name)] {
 			for _, provider := range []string{is.provider, is.cdn} {
 				if provider != "" {
 					p.add(resourceKey{provider, resourceID(provider, id)}, n)

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"ociproxy/internal/price"
+	"ociproxy/internal/traffic"
 )
 
 // same enough: quantities differ by rounding and by the hours at the ends of a month, costs by rounding.
@@ -24,6 +25,11 @@ func (m *matcher) explain(l *Line) {
 		ours, name = l.Estimate, "estimate"
 	}
 	if ours == nil {
+		return
+	}
+	next := traffic.DayOf(l.Month.Time().AddDate(0, 1, 0))
+	if counted := min(m.end, next) - max(m.begin, l.Month); counted < next-l.Month {
+		say("partial", "we counted %d of the %d days of this month: choose whole months with --begin and --end", max(0, counted), next-l.Month)
 		return
 	}
 	if l.Open && (off(ours.Quantity, l.Bill.Quantity) || l.Bill.Rows == 0) {

@@ -132,8 +132,8 @@ func zipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// written writes a file of a test and returns its name.
-func written(t testing.TB, name string, data []byte) string {
+// filed writes a file of a test and returns its name.
+func filed(t testing.TB, name string, data []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, data, 0o600); err != nil {

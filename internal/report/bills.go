@@ -3,6 +3,7 @@ package report
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"ociproxy/internal/bill"
 	"ociproxy/internal/focus"
@@ -55,18 +56,40 @@ func (w *world) bills(t *tally, c *choices) map[traffic.Day]*bills {
 		}
 	}
 	for m, b := range out {
-		share := float64(b.days) / float64(daysIn(m))
-		for name, bytes := range w.in.Held {
-			if w.known[name] != nil {
-				months[m].with[w.in.Book.Storage(name)] += bytes * share
-			}
+		for _, u := range w.standing(t, m, float64(b.days)/float64(daysIn(m))) {
+			months[m].with[u.Meter] += u.Quantity
+			months[m].logs[u.Meter] += u.Quantity
+			months[m].estimate[u.Meter] += u.Quantity
+		}
+		var before bill.Before
+		if w.in.Before != nil {
+			before = w.in.Before(m)
 		}
 		b.ours = slices.Concat(
-			focus.OfBill(m, traffic.FromStore, w.in.Book.Bill(usesOf(months[m].logs))),
-			focus.OfBill(m, traffic.FromPrometheus, w.in.Book.Bill(usesOf(months[m].estimate))),
+			focus.OfBill(m, traffic.FromStore, w.in.Book.BillAfter(usesOf(months[m].logs), before)),
+			focus.OfBill(m, traffic.FromPrometheus, w.in.Book.BillAfter(usesOf(months[m].estimate), before)),
 		)
-		b.with = w.in.Book.Bill(usesOf(months[m].with))
-		b.without = w.in.Book.Bill(usesOf(months[m].without))
+		b.with = w.in.Book.BillAfter(usesOf(months[m].with), before)
+		b.without = w.in.Book.BillAfter(usesOf(months[m].without), before)
+	}
+	return out
+}
+
+// standing returns what is used whatever clients do: what the stores hold, the front, fixed amounts. What the inventories
+// and flags say of a store's size counts more than what the config says. share is how much of the month the report has.
+func (w *world) standing(t *tally, month traffic.Day, share float64) (out []bill.Use) {
+	held := map[bill.Meter]bool{}
+	for _, name := range sortedKeys(w.in.Held, strings.Compare) {
+		if w.known[name] != nil {
+			m := w.in.Book.Storage(name)
+			held[m] = true
+			out = append(out, bill.Use{Meter: m, Quantity: w.in.Held[name] * share})
+		}
+	}
+	for _, u := range w.in.Book.Standing(bill.Demand{Months: share, Requests: t.asked[month]}) {
+		if !held[u.Meter] {
+			out = append(out, u)
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"ociproxy/internal/traffic"
@@ -38,6 +39,9 @@ func (t *tally) choose() *choices {
 	c := &choices{of: make(map[storeDay]chosen, len(t.days))}
 	for at, d := range t.days {
 		c.of[at] = d.choose()
+	}
+	for at, d := range t.days {
+		t.asked[monthOf(at.day)] += math.Round(d[c.of[at].reasons].requests) // round: a sum of whole numbers has no order
 	}
 	c.list = t.describe(c.of)
 	return c

@@ -55,13 +55,13 @@ func (r *Report) WriteCSV(w io.Writer) error {
 }
 
 // inCSV makes a text safe for spreadsheets, which take a cell that begins with one of these characters for a formula.
-// Our own numbers are never negative where a text could stand, and a minus sign before digits is a number.
+// Our own numbers may be negative.
 func inCSV(text string) string {
 	text = clean(text)
 	if text == "" || !strings.ContainsRune("=+-@\t\r|%", rune(text[0])) {
 		return text
 	}
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
+	if _, err := strconv.ParseFloat(text, 64); err == nil && text[0] == '-' {
 		return text
 	}
 	return "'" + text

@@ -30,6 +30,10 @@ type Input struct {
 	Seen map[traffic.Day]float64
 	// Held is how many bytes each store holds, by its name. A store that is not in it has no storage on its bill.
 	Held map[string]float64
+	// Before says what the payers used in a month besides this registry, by their own bills; nil: nothing is known.
+	Before func(month traffic.Day) bill.Before
+	// Charges asks for [Report.Charges].
+	Charges bool
 }
 
 // maxDays bounds reports by the day: each day has its own flows in memory.

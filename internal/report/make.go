@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ociproxy/internal/config"
 	"ociproxy/internal/focus"
 	"ociproxy/internal/price"
 	"ociproxy/internal/traffic"
@@ -52,6 +53,9 @@ func (s *sums) report(t *tally) *Report {
 	}
 	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
 		r.ours = append(r.ours, s.bills[day].ours...)
+	}
+	if s.charges != nil {
+		r.charges = s.chargesOf()
 	}
 	s.warn(t, r)
 	return r
@@ -231,10 +235,23 @@ func (s *sums) warn(t *tally, r *Report) {
 		note("Prometheus saw an instance only in a part of %s%s: what was counted meanwhile is lost", strings.Join(thin, ", "), more)
 	}
 	for _, name := range sortedKeys(s.w.known, strings.Compare) {
-		if _, ok := s.w.in.Held[name]; !ok && s.w.known[name].store != nil {
-			note("how much %s holds is not known, so its storage is not on the bill: --held %s=SIZE", name, name)
+		if s.w.known[name].store != nil && !s.storageKnown(name) {
+			note("how much %s holds is not known, so its storage is not on the bill: --inventories, --held %s=SIZE, or billing.stored in the config", name, name)
 		}
 	}
+	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
+		if off, at := s.w.in.Book.TiersOff(s.bills[day].with); off != 0 {
+			note("%s: by what %s sent, route.monthlyTB is off by %d of the price's tiers: the live score uses another price than the bill",
+				PerMonth.Name(day), cmp.Or(at.Store, at.Provider), off)
+		}
+	}
+}
+
+// storageKnown reports whether the size of a store is on the bills.
+func (s *sums) storageKnown(name string) bool {
+	_, held := s.w.in.Held[name]
+	_, stored := s.w.in.Config.Billing.Stored[config.AccountName(name)]
+	return held || stored
 }
 
 // overflow is the store of flows that the proxy counted together.

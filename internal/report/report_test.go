@@ -8,9 +8,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,6 +34,13 @@ stores:
   - {name: s3-use1, place: aws/us-east-1, url: "https://a.example/{digest}", serves: [aws], price: {internet: 9, sameCloud: 1}}
   - {name: s3-euc1, place: aws/eu-central-1, url: "https://b.example/{digest}", serves: [aws], state: filling, price: {internet: 9, sameCloud: 2}}
   - {name: gcs-us, place: gcp/us-central1, url: "https://c.example/{digest}", serves: [gcp], price: {internet: 12, sameCloud: 1}}
+billing:
+  stored: {s3-use1: {TB: 5}}
+  prices:
+    - {item: storage, cents: 2, unit: GiB-month}
+    - {item: requests-read, cents: 0.04, unit: 1k requests}
+    - {item: requests-write, cents: 0.5, unit: 1k requests}
+  fixed: [{name: support, usd: 29}]
 `
 
 func parse(t testing.TB, text string) *config.Config {
@@ -70,7 +80,7 @@ func input(t testing.TB, begin, end string, rows []traffic.Row) *Input {
 	}
 	return &Input{
 		Config: cfg, File: "config.yaml", Book: book, Begin: date(t, begin), End: date(t, end), Per: PerMonth,
-		Now: date(t, end).Time(), Rows: listed(rows), Held: map[string]float64{"s3-use1": 5e12, "gcs-us": 4e12},
+		Now: date(t, end).Time(), Rows: listed(rows), Held: map[string]float64{"gcs-us": 4e12},
 	}
 }
 
@@ -160,6 +170,94 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestSampled: a sampled log says how far its bytes may be off, and one that has every request says nothing.
+func TestSampled(t *testing.T) {
+	const weight, lines, each = 10, 400, 1e9
+	sampled := row(t, "2026-11-03", "aws/us-east-1", "s3-use1", "nearest", "a", traffic.FromProxy, weight*lines, weight*lines*each)
+	sampled.Lines, sampled.Squares = lines, lines*(weight*each)*(weight*each)
+	whole := row(t, "2026-11-03", "gcp/us-central1", "gcs-us", "nearest", "a", traffic.FromProxy, lines, lines*each)
+	whole.Squares = lines * each * each
+	r, err := Make(t.Context(), input(t, "2026-11-01", "2026-12-01", []traffic.Row{sampled, whole}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Flows {
+		// Of 4000 downloads of one size, each in the log with probability 1/10, the log has 400 ± 1.96 √(400 × 0.9).
+		want := map[string]float64{"s3-use1": 1.96 * math.Sqrt(lines*0.9) / lines, "gcs-us": 0}[f.Store]
+		if math.Abs(f.Error-want) > 1e-9 {
+			t.Errorf("%s: %g, want %g", f.Store, f.Error, want)
+		}
+	}
+	var text bytes.Buffer
+	if err := r.WriteText(&text, 0); err != nil {
+		t.Fatal(err)
+	}
+	if want := "4.0 TB ± 9.3%"; !strings.Contains(text.String(), want) {
+		t.Errorf("no %q in\n%s", want, &text)
+	}
+}
+
+// TestHostile: names come from logs, and so from clients. They must not move the cursor of a terminal, end a table, become
+// elements of a page, or formulas of a spreadsheet.
+func TestHostile(t *testing.T) {
+	names := []string{
+		"<script>alert(1)</script>", "a|b\x1b[31m", "=HYPERLINK(\"http://evil.example\")", "+1", "@SUM(A1)", "\u202etxt.exe", "](http://evil.example)",
+		"\r\n# title", strings.Repeat("long", 200), "\xff\xfe", "{{.Title}}", "`rm -rf`", "\t=1", "<!-- ",
+	}
+	var rows []traffic.Row
+	for _, name := range names {
+		r := row(t, "2026-11-03", "aws/us-east-1", "s3-use1", name, name, traffic.FromProxy, 5, 1e9)
+		r.Client = place.Place{Cloud: name, Region: name}
+		rows = append(rows, r)
+		r.Store = name
+		rows = append(rows, r)
+	}
+	in := input(t, "2026-11-01", "2026-12-01", rows)
+	in.Objects = func(yield func(*traffic.Object, error) bool) {
+		yield(&traffic.Object{Digest: names[0] + names[1], Month: date(t, "2026-11-01"), Bytes: 1}, nil)
+	}
+	r, err := Make(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for format, write := range map[string]func(*bytes.Buffer) error{
+		"text":     func(b *bytes.Buffer) error { return r.WriteText(b, 0) },
+		"markdown": func(b *bytes.Buffer) error { return r.WriteMarkdown(b, 0) },
+		"html":     func(b *bytes.Buffer) error { return r.WriteHTML(b, 0) },
+		"csv":      func(b *bytes.Buffer) error { return r.WriteCSV(b) },
+	} {
+		t.Run(format, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := write(&b); err != nil {
+				t.Fatal(err)
+			}
+			text := b.String()
+			bad := []string{"\x1b", "\u202e", "\xff"}
+			switch format {
+			case "html":
+				bad = append(bad, "<script", "<!-- ", "href=")
+			case "markdown":
+				bad = append(bad, "<script", "<!--", "\n# title", "a|b")
+			case "csv":
+				bad = append(bad, ",=", ",+", ",@", "\"=", "\"+", "\"@")
+			case "text":
+				bad = append(bad, "\r", "\n# title", strings.Repeat("long", 100))
+			}
+			for _, s := range bad {
+				if strings.Contains(text, s) {
+					t.Errorf("it contains %q", s)
+				}
+			}
+			if format == "markdown" && regexp.MustCompile(`[^\\]\]\(`).MatchString(text) {
+				t.Error("it has a link")
+			}
+			if !utf8.ValidString(text) {
+				t.Error("it is not UTF-8")
+			}
+		})
+	}
+}
+
 // TestSums: whatever the rows are, flows and other traffic add up to the transfer and requests of the bills, saved is the
 // difference of two bills, and no order of the rows changes anything.
 func TestSums(t *testing.T) {
@@ -178,7 +276,7 @@ func TestSums(t *testing.T) {
 			billed += m.With.USD
 			billedWithout += m.Without.USD
 			for _, l := range m.Lines {
-				if l.Item == bill.Stored {
+				if l.Item == bill.Stored || l.Item == bill.Fixed {
 					storage += l.USD
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"ociproxy/internal/bill"
 	"ociproxy/internal/cli"
 )
 
@@ -120,7 +121,7 @@ func (r *Report) monthSection() *section {
 
 // itemSection adds up the lines of all bills by store and item: transfer, requests, storage and the front.
 func (r *Report) itemSection(top int) *section {
-	s := newSection("items", "What the bills are made of", "All months. Quantities are in the unit of the price.", "No bill has a line.",
+	s := newSection("items", "What the bills are made of", "All months, without what costs nothing. Quantities are in the unit of the price.", "Nothing costs anything.",
 		"STORE", "ITEM", "#QUANTITY", "#COST", "PRICE")
 	type key struct{ store, item, unit string }
 	sums := map[key]*Line{}
@@ -128,8 +129,11 @@ func (r *Report) itemSection(top int) *section {
 		for j := range r.Months[i].Lines {
 			l := &r.Months[i].Lines[j]
 			k := key{l.Store, l.Item, l.Unit}
+			if l.Store == "" {
+				k = key{"-", strings.TrimSpace(l.Provider + " " + l.Item + " " + l.From), l.Unit}
+			}
 			if sums[k] == nil {
-				sums[k] = &Line{Store: l.Store, Item: l.Item, Unit: l.Unit}
+				sums[k] = &Line{}
 			}
 			sum := sums[k]
 			sum.Quantity += l.Quantity
@@ -142,11 +146,17 @@ func (r *Report) itemSection(top int) *section {
 	})
 	for _, k := range keys {
 		l := sums[k]
-		price := "price list or config"
+		if l.USD == 0 && l.High == 0 {
+			continue
+		}
+		price, used := "price list or config", quantity(l.Quantity, k.unit)
+		if strings.HasPrefix(k.item, bill.Fixed+" ") {
+			used = "-"
+		}
 		if l.Estimate {
 			price = "estimate"
 		}
-		s.row(top, cmp.Or(l.Store, "(front)"), l.Item, quantity(l.Quantity, l.Unit), l.span(), price)
+		s.row(top, k.store, k.item, used, l.span(), price)
 	}
 	return s
 }

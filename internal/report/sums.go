@@ -20,6 +20,7 @@ type sums struct {
 	repositories map[periodName]*sum
 	left         map[leftKey]*leftSum
 	digests      map[string]*Object
+	charges      map[chargeKey]*charge // nil: nobody asked for them
 }
 
 type flowKey struct {
@@ -65,10 +66,14 @@ func (s *sum) done() Sum {
 const confidence = 1.96
 
 func newSums(w *world, c *choices, b map[traffic.Day]*bills) *sums {
-	return &sums{
+	s := &sums{
 		w: w, c: c, bills: b, flows: map[flowKey]*sum{}, other: map[flowKey]*sum{}, repositories: map[periodName]*sum{},
 		left: map[leftKey]*leftSum{}, digests: map[string]*Object{},
 	}
+	if w.in.Charges {
+		s.charges = map[chargeKey]*charge{}
+	}
+	return s
 }
 
 // periodOf returns the first day of the period with the day.
@@ -87,6 +92,9 @@ func (s *sums) add(r *traffic.Row) {
 	clients := ofClients(r)
 	key := flowKey{s.w.periodOf(r.Day), s.w.clientOf(r), r.Store, r.Class}
 	if s.c.counts(r) {
+		if s.charges != nil {
+			s.charge(r)
+		}
 		if clients {
 			into(s.flows, key, &one)
 		} else {

@@ -11,9 +11,10 @@ type tally struct {
 	w      *world
 	rows   int64
 	days   map[storeDay]*dayTold
-	uses   []use            // in the order in which the meters first ran, so that sums are the same each time
-	at     map[meterDay]int // index in uses
-	strays map[string]*Sum  // stores that the config does not have, by name
+	uses   []use                   // in the order in which the meters first ran, so that sums are the same each time
+	at     map[meterDay]int        // index in uses
+	strays map[string]*Sum         // stores that the config does not have, by name
+	asked  map[traffic.Day]float64 // requests of clients to the proxy, by month; see choose
 }
 
 type storeDay struct {
@@ -72,7 +73,7 @@ type use struct {
 }
 
 func newTally(w *world) *tally {
-	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}}
+	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}, asked: map[traffic.Day]float64{}}
 }
 
 // ofClients reports whether a row is a download of clients.

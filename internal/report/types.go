@@ -46,7 +46,8 @@ type Report struct {
 	// Warnings say what makes the figures less certain, as sentences.
 	Warnings []string `json:"warnings"`
 
-	ours []focus.Ours
+	ours    []focus.Ours
+	charges []focus.Charge
 }
 
 // Per is the length of a period.

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -42,6 +43,9 @@ func size(bytes float64) string {
 // quantity returns a quantity of a bill, which is in the base of the unit, in the unit.
 func quantity(base float64, unit string) string {
 	n := base
+	if strings.HasSuffix(unit, "requests") { // "120 1k requests" would be hard to read
+		return count(base) + " requests"
+	}
 	if each := price.Unit(unit).Size(); each > 0 {
 		n /= each
 	}
@@ -49,7 +53,7 @@ func quantity(base float64, unit string) string {
 	if math.Abs(n) < 100 {
 		digits = 2
 	}
-	return humanize.CommafWithDigits(n, digits) + " " + unit
+	return strings.TrimSpace(humanize.CommafWithDigits(n, digits) + " " + unit)
 }
 
 // dollars returns an amount for people: $1,234.56, and whole dollars from $10,000.

@@ -74,11 +74,8 @@ func (w *world) spot(p place.Place) place.Spot {
 func (w *world) meters(l lane) meters {
 	m, ok := w.lanes[l]
 	if !ok {
-		spot := w.spot(l.client)
-		m = meters{
-			w.in.Book.Transfer(l.store, l.class, l.client, spot),
-			w.in.Book.Request(l.store, l.operation, l.client, spot),
-		}
+		key := traffic.Key{Store: l.store, Client: l.client, Class: l.class, Operation: l.operation}
+		m.bytes, m.requests = w.in.Book.Meters(&key, w.spot(l.client))
 		w.lanes[l] = m
 	}
 	return m

@@ -50,12 +50,18 @@ type Classifier struct {
 	sites sites
 	own   []string
 	cdns  map[string]bool // clouds that are CDNs
+	// places are those of the map by name: to parse a name takes as long as to parse half a line of a log.
+	places map[string]place.Place
 }
 
 // New makes a classifier for the stores of cfg. The error says which of the options do not fit the config. where may be
 // nil: then no client has a place.
 func New(cfg *config.Config, where Locator, opt Options) (*Classifier, error) {
-	c := &Classifier{where: where, own: opt.Own, cdns: map[string]bool{}}
+	c := &Classifier{where: where, own: opt.Own, cdns: map[string]bool{}, places: map[string]place.Place{}}
+	for _, s := range cfg.Map().Sites() {
+		c.places[s.Place.String()] = s.Place
+		c.places[s.Place.Cloud] = place.Place{Cloud: s.Place.Cloud} // of clients whose region is not known
+	}
 	for _, name := range place.CDNs() {
 		c.cdns[name] = true
 	}
@@ -120,8 +126,8 @@ func (c *Classifier) proxied(rec *accesslog.Record) (Use, Why) {
 		use.Bytes = rec.Weight * float64(max(rec.Span, 0))
 	}
 	use.Client = c.locate(rec)
-	if at, err := place.Parse(rec.Place); err == nil && (rec.Network || use.Client.IsZero()) {
-		use.Client = at // of a network only: the proxy knew the whole address
+	if rec.Place != "" && (rec.Network || use.Client.IsZero()) {
+		use.Client = c.logged(rec.Place) // of a network only: the proxy knew the whole address
 	}
 	return use, Why{}
 }
@@ -153,6 +159,15 @@ func (c *Classifier) locate(rec *accesslog.Record) place.Place {
 		return place.Place{}
 	}
 	return c.where.Locate(rec.Client).Place
+}
+
+// logged returns a place of which the proxy's log has the name.
+func (c *Classifier) logged(name string) place.Place {
+	if at, ok := c.places[name]; ok {
+		return at
+	}
+	at, _ := place.Parse(name) // zero: not known
+	return at
 }
 
 // carrier is what providers and operators use between customers and the internet (RFC 6598). Azure shows it for clients

@@ -161,6 +161,7 @@ func TestClassify(t *testing.T) {
 		{"another CDN", front("d111.cloudfront.net", "203.0.113.1", blob, "200"), "foreign-host d111.cloudfront.net"},
 
 		{"a redirect", proxied("blob", `"method":"GET","status":307,"weight":10,"client":"203.0.113.0/24","place":"aws/us-east-1","candidate":"s3-fra","reason":"nearest","bytes":500,"size":9000`), "s3-fra client get aws/us-east-1 5000 blob nearest team/app ×10"},
+		{"a cloud", proxied("blob", `"method":"GET","status":307,"client":"203.0.113.0/24","place":"aws","candidate":"s3-fra","reason":"nearest","bytes":1`), "s3-fra client get aws 1 blob nearest team/app"},
 		{"a redirect of old", proxied("blob", `"method":"GET","status":307,"client":"203.0.113.9","place":"aws/us-east-1","candidate":"main","reason":"nearest","bytes":500`), "main client get aws/eu-central-1 500 blob nearest team/app"},
 		{"HEAD at the proxy", proxied("blob", `"method":"HEAD","status":307,"client":"203.0.113.9","candidate":"s3-fra","reason":"nearest","size":9000`), "s3-fra client head aws/eu-central-1 0 blob nearest team/app"},
 		{"no size", proxied("blob", `"method":"GET","status":307,"client":"203.0.113.9","candidate":"main","reason":"nearest"`), "main client get aws/eu-central-1 0 blob nearest team/app unsized"},
