@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"ociproxy/internal/bill"
 	"ociproxy/internal/plan/solve"
 )
 
@@ -111,6 +110,7 @@ func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
 		if bound, err = solve.Solve(ctx, low.problem, w.begin(how, "lower bound")); err != nil {
 			return ended(ctx, p, err)
 		}
+		bound.Bound -= low.tariff.slack()
 	}
 	if p.Best, err = w.result(&best, &bound); err != nil {
 		return err
@@ -135,13 +135,12 @@ func (w *World) refine(r *solve.Result) (at, low *World, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b := w.tariff.book.Bill(w.tariff.uses(o))
 	opt := w.opt
-	opt.rates = func(book *bill.Book) rates { return of(b, atUsual(book)) }
+	opt.rates = of(w.tariff.book.Bill(w.tariff.uses(o)))
 	if at, err = New(opt); err != nil {
 		return nil, nil, err
 	}
-	opt.rates = cheapest
+	opt.rates = lowest
 	low, err = New(opt)
 	return at, low, err
 }
@@ -190,6 +189,10 @@ func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) e
 	if low != w {
 		if bounds, err = low.counts(ctx, how, "lower bound for each number of stores"); err != nil {
 			return err
+		}
+		slack := low.tariff.slack()
+		for i := range bounds {
+			bounds[i].Bound -= slack
 		}
 	}
 	for i := range min(len(list), len(bounds)) {
@@ -255,7 +258,7 @@ func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
 		}
 		bound := r
 		if !v.tariff.flat() {
-			opt.rates = cheapest
+			opt.rates = lowest
 			low, err := New(opt)
 			if err != nil {
 				return err
@@ -264,6 +267,7 @@ func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
 			if bound, err = solve.Solve(ctx, low.problem, search); err != nil {
 				return err
 			}
+			bound.Bound -= low.tariff.slack()
 		}
 		a, err := v.result(&r, &bound)
 		if err != nil {

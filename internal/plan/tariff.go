@@ -23,49 +23,53 @@ type tariff struct {
 	fill                []float64    // by candidate: USD once
 }
 
-// usual is the quantity after which a price counts as usual: free allowances are used up, and the first step holds.
+// usual is the quantity after which a price counts as usual.
 const usual = 1e12
 
 // atUsual returns the rates of a payer who uses little.
-func atUsual(book *bill.Book) rates {
-	return func(m bill.Meter) float64 { return book.Marginal(m, usual) }
+func atUsual(t *tariff) rates {
+	return func(m bill.Meter) float64 { return t.book.Marginal(m, usual) }
 }
 
-// probes are quantities beyond the limits of all steps of any price list.
-var probes = []float64{usual, 1e13, 1e14, 1e15, 1e16, 1e18}
-
-// cheapest returns the rates of the cheapest step of each price, free allowances left out: no bill is lower by more than
-// those.
-func cheapest(book *bill.Book) rates {
-	return func(m bill.Meter) float64 {
-		low := book.Marginal(m, usual)
-		for _, at := range probes {
-			low = min(low, book.Marginal(m, at))
+// lowest returns rates at which no set costs more than in truth, but for free allowances: see [tariff.slack]. The step of
+// a price gets cheaper with the volume. So a part of the most that a ladder can ever get costs at least that part of what
+// the most costs.
+func lowest(t *tariff) rates {
+	most := map[bill.ScopeKey]float64{}
+	for k := range t.transfers {
+		seen := map[bill.ScopeKey]bool{}
+		for _, m := range t.transfers[k] {
+			if key := t.book.ScopeOf(m); !seen[key] {
+				seen[key] = true
+				most[key] += t.w.clients[k].Bytes
+			}
 		}
-		return low
+	}
+	return func(m bill.Meter) float64 {
+		q := most[t.book.ScopeOf(m)]
+		if q == 0 { // requests and storage
+			return t.book.Cheapest(m)
+		}
+		all := t.book.Bill([]bill.Use{{Meter: m, Quantity: q}})
+		return max(all.USD/q, t.book.Cheapest(m)*(1-usual/max(q, usual)))
 	}
 }
 
-// of returns the rates of a bill; otherwise has those of meters that are not in it.
-func of(b *bill.Bill, otherwise rates) rates {
-	return func(m bill.Meter) float64 {
-		if l, ok := b.Line(m); ok && l.Quantity > 0 {
-			return l.USD / l.Quantity
+// of returns the rates of a bill; the usual ones for meters that are not in it.
+func of(b *bill.Bill) func(*tariff) rates {
+	return func(t *tariff) rates {
+		otherwise := atUsual(t)
+		return func(m bill.Meter) float64 {
+			if l, ok := b.Line(m); ok && l.Quantity > 0 {
+				return l.USD / l.Quantity
+			}
+			return otherwise(m)
 		}
-		return otherwise(m)
 	}
 }
 
-func newTariff(w *World, book *bill.Book, r rates) *tariff {
-	known := map[bill.Meter]float64{}
-	t := &tariff{w: w, book: book, rate: func(m bill.Meter) float64 {
-		usd, ok := known[m]
-		if !ok {
-			usd = r(m)
-			known[m] = usd
-		}
-		return usd
-	}}
+func newTariff(w *World, book *bill.Book) *tariff {
+	t := &tariff{w: w, book: book}
 	for k := range w.clients {
 		c := &w.clients[k]
 		var transfers, requests []bill.Meter
@@ -84,19 +88,73 @@ func newTariff(w *World, book *bill.Book, r rates) *tariff {
 		t.storage = append(t.storage, m)
 	}
 	t.copies()
+	choose := w.opt.rates
+	if choose == nil {
+		choose = atUsual
+	}
+	known, r := map[bill.Meter]float64{}, choose(t)
+	t.rate = func(m bill.Meter) float64 {
+		usd, ok := known[m]
+		if !ok {
+			usd = r(m)
+			known[m] = usd
+		}
+		return usd
+	}
 	return t
 }
 
-// flat reports whether no price has steps, so that the rates are those of every bill.
+// flat reports whether no price has steps or allowances, so that the rates are those of every bill.
 func (t *tariff) flat() bool {
-	low, usual := cheapest(t.book), atUsual(t.book)
-	differ := func(m bill.Meter) bool { return low(m) != usual(m) }
+	known := map[bill.Meter]bool{}
+	differ := func(m bill.Meter) bool {
+		flat, ok := known[m]
+		if !ok {
+			usd := t.book.Bill([]bill.Use{{Meter: m, Quantity: 1}}).USD
+			flat = usd == t.book.Cheapest(m) && usd == t.book.Marginal(m, usual)
+			known[m] = flat
+		}
+		return !flat
+	}
 	for k := range t.transfers {
 		if slices.ContainsFunc(t.transfers[k], differ) || slices.ContainsFunc(t.requests[k], differ) {
 			return false
 		}
 	}
 	return !slices.ContainsFunc(t.storage, differ)
+}
+
+// slack is by how much a bill may be below the rates of [lowest] because of free allowances, in USD: what the allowances
+// of each payer are worth at the highest rate.
+func (t *tariff) slack() (sum float64) {
+	type allowance struct{ payer, provider, item string }
+	worth := map[allowance]float64{}
+	known := map[bill.Meter]bool{}
+	add := func(m bill.Meter) {
+		if known[m] {
+			return
+		}
+		known[m] = true
+		key := t.book.ScopeOf(m)
+		for q := 1e9; q < 1e13; q *= 10 {
+			usd := t.book.Bill([]bill.Use{{Meter: m, Quantity: q}}).USD
+			a := allowance{key.Payer, key.Provider, key.Item}
+			worth[a] = max(worth[a], q*t.rate(m)-usd)
+		}
+	}
+	for k := range t.transfers {
+		for i := range t.transfers[k] {
+			add(t.transfers[k][i])
+			add(t.requests[k][i])
+		}
+	}
+	for _, m := range t.storage {
+		add(m)
+	}
+	for _, usd := range worth {
+		sum += usd
+	}
+	return sum * t.transferScale()
 }
 
 // stores reports whether a candidate is a bucket whose storage counts. A CDN stores nothing that is billed by the month,
@@ -116,7 +174,7 @@ func (t *tariff) held(i int) float64 {
 func (t *tariff) copies() {
 	n, opt := len(t.w.Candidates), &t.w.opt
 	t.fixed, t.fill = make([]Money, n), make([]float64, n)
-	usualRate := atUsual(t.book)
+	usualRate := atUsual(t)
 	for i := range t.w.Candidates {
 		c := &t.w.Candidates[i]
 		if !c.stores() {

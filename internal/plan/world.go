@@ -33,8 +33,8 @@ type Options struct {
 	// Prices and Volume scale all prices for transfer and the demand; 0: as they are.
 	Prices, Volume float64
 
-	rates  func(*bill.Book) rates // nil: atUsual
-	filled map[string]bool        // stores that hold everything today, by name; nil: those that are active
+	rates  func(*tariff) rates // nil: atUsual
+	filled map[string]bool     // stores that hold everything today, by name; nil: those that are active
 }
 
 // World is a problem with all that it was made from. It does not change, and several goroutines may use it.
@@ -116,10 +116,7 @@ func New(opt Options) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.rates == nil {
-		opt.rates = atUsual
-	}
-	w.tariff = newTariff(w, book, opt.rates(book))
+	w.tariff = newTariff(w, book)
 	return w, w.state(snap)
 }
 
