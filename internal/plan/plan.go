@@ -182,7 +182,10 @@ func (w *World) result(r, bound *solve.Result) (*Answer, error) {
 // byCount finds the best set for every number of stores. low is the world of the lower bounds.
 func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) error {
 	list, err := w.counts(ctx, how, "best set for each number of stores")
-	if err != nil && len(list) == 0 {
+	switch {
+	case errors.Is(err, solve.ErrInfeasible):
+		return nil // the rules ask for more stores
+	case err != nil && len(list) == 0:
 		return err
 	}
 	bounds := list

@@ -86,7 +86,7 @@ unknown,2
 
 // The plan's money and round trips are those of the server's router, for every set of up to ten regions.
 func TestEverySetIsAsTheRouterDecides(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		text := shop(r)
 		cfg := parse(t, text)
@@ -101,6 +101,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 			}
 		}
 		some = some[:min(len(some), 9)]
+		slack := w.tariff.slack()
 		for bits := range 1 << len(some) {
 			if r.IntN(1<<len(some)) > 40 { // a sample of a large world
 				continue
@@ -121,7 +122,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 			if err := w.Check(o); err != nil {
 				t.Fatalf("seed %d, %s: %v\n%s", seed, names(w, open), err, text)
 			}
-			if usd, ms := w.problem.Evaluate(w.whole(open)); math.Abs(ms-o.MS) > 1e-6*ms || usd-w.tariff.slack() > o.Total()*(1+1e-9) {
+			if usd, ms := w.problem.Evaluate(w.whole(open)); math.Abs(ms-o.MS) > 1e-6*ms || usd-slack > o.Total()*(1+1e-9) {
 				t.Fatalf("seed %d, %s: the problem says $%v and %v, the outcome $%v and %v", seed, names(w, open), usd, ms, o.Total(), o.MS)
 			}
 		}
