@@ -17,7 +17,7 @@ var tasks = []string{
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
 	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/emergency-switch.md", "docs/glossary.md", "docs/firewalls.md",
 	"docs/rollout.md", "docs/storage-kinds.md", "docs/infrastructure.md", "docs/creating-stores.md",
-	"docs/adding-a-region.md", "docs/adding-a-cloud.md", "docs/infra-check.md", "docs/edge-rules.md",
+	"docs/adding-a-region.md", "docs/planning-regions.md", "docs/adding-a-cloud.md", "docs/infra-check.md", "docs/edge-rules.md",
 	"docs/two-fronts.md",
 }
 
