@@ -24,7 +24,7 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood out
 	proxy publication publication/follow ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
 	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
-	inventory/write key lease ledger listener manifest mirror oci outbound override place probe probe/against
+	inventory/write key lease ledger listener manifest mirror oci outbound override place plan plan/show plan/solve probe probe/against
 	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
 	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
 	store/address targets usable wait walk
@@ -41,6 +41,8 @@ replay: accesslog config oci place ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
+plan/show: cli config place plan region store/address
+plan: bill config oci place plan/solve region route set snapshot traffic
 rollout: envelope gate lease publication publication/publish store strictjson wait
 gate: command config prometheus
 prometheus: outbound

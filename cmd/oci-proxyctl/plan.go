@@ -42,12 +42,12 @@ func (a *app) plan() *cobra.Command {
 		Use:   "plan",
 		Short: "Find the region where the next store pays most, and the best set of regions",
 		Long: `plan compares all regions of the clouds in which the config has a bucket. For each set of stores it
-computes what a month costs, and the round trips of the clients. It takes into account the bytes and
-requests of the clients, what the stores hold, how they grow, and the copies that fill them. It
-assigns clients to stores as the server does, and finds the set that is best: no other one costs less
-when a millisecond has the value that route.costWeight gives it. It proves this, or says how far the
-best one may be. Before it shows a set, it asks the router of the server about each client of that
-set, and refuses to show one on which the two disagree.
+computes what a month costs, and the round trips of the clients. It counts the bytes and requests of
+the clients, what the stores hold, how they grow, and the copies that fill them. It assigns clients
+to stores as the server does. It finds the best set: no other one costs less when a millisecond has
+the worth that route.costWeight gives it. It proves this, or says how far from it the set may be.
+Before it shows a set, it asks the router of the server about each client, and refuses to show a set
+on which the two disagree.
 
 The demand comes from roll-ups (--rollup), from Prometheus (--prometheus), or from a CSV file
 (--demand): place,TB/month. A place is a region such as aws/us-east-1, a cloud, a country such as DE

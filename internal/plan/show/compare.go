@@ -27,7 +27,7 @@ func Comparison(w io.Writer, c *plan.Comparison, markdown bool) error {
 		was, is float64
 		show    func(float64) string
 	}{
-		{"$ a month", c.Was.TotalUSD, c.Is.TotalUSD, usd}, {"transfer", c.Was.Egress, c.Is.Egress, usd}, {"requests", c.Was.Requests, c.Is.Requests, usd},
+		{"USD a month", c.Was.TotalUSD, c.Is.TotalUSD, usd}, {"transfer", c.Was.Egress, c.Is.Egress, usd}, {"requests", c.Was.Requests, c.Is.Requests, usd},
 		{"storage", c.Was.Storage, c.Is.Storage, usd}, {"growth", c.Was.Growth, c.Is.Growth, usd}, {"part of filling", c.Was.Filling, c.Is.Filling, usd},
 		{"filling, once", c.Was.FillUSD, c.Is.FillUSD, usd}, {"mean ms", c.Was.MeanMS, c.Is.MeanMS, ms}, {"p95 ms", c.Was.P95MS, c.Is.P95MS, ms},
 	} {
@@ -40,7 +40,7 @@ func Comparison(w io.Writer, c *plan.Comparison, markdown bool) error {
 		rows = append(rows, []string{m.Client, number(m.Bytes / 1e12), m.Was, m.Is, signed(m.USD), fmt.Sprintf("%.1f → %.1f", m.RTTWas, m.RTTIs)})
 	}
 	if len(rows) > 0 {
-		s.table([]string{"clients at", "TB a month", "from", "to", "$ a month", "ms"}, rows)
+		s.table([]string{"clients at", "TB a month", "from", "to", "USD a month", "ms"}, rows)
 	}
 	if more := len(c.Moved) - 2*planRows; more > 0 {
 		s.say("and %d more: --output json lists all", more)

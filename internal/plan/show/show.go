@@ -143,10 +143,10 @@ func (d *Doc) value() string {
 func (d *Doc) writeToday(s *sheet) {
 	t := d.Today
 	s.title(fmt.Sprintf("Today: %s", cli.Count(int64(len(t.Regions)), "store")))
-	s.table([]string{"$ a month", "transfer", "requests", "storage", "growth", "mean ms", "p95 ms"},
+	s.table([]string{"USD a month", "transfer", "requests", "storage", "growth", "mean ms", "p95 ms"},
 		[][]string{{usd(t.TotalUSD), usd(t.Egress), usd(t.Requests), usd(t.Storage), usd(t.Growth), ms(t.MeanMS), ms(t.P95MS)}})
 	if t.High-t.Low > 0.01*t.TotalUSD {
-		s.say("Between %s and %s, because other traffic of the same accounts is not known: docs/cost.md.", usd(t.Low), usd(t.High))
+		s.say("Between %s and %s: other traffic of the same accounts is not known (docs/cost.md).", usd(t.Low), usd(t.High))
 	}
 	d.writeLosses(s, t)
 }
@@ -169,7 +169,7 @@ func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
 		}
 		rows = append(rows, []string{cmp.Or(c.Place, c.Name), signed(c.Net), signed(c.Saved), signed(-c.Running), usd(c.Fill), payback, fmt.Sprintf("%+.1f", c.MeanMS), who(c.Moved)})
 	}
-	s.table([]string{"place", "net $ a month", "transfer", "storage", "filling $", "paid back", "mean ms", "for whom"}, rows)
+	s.table([]string{"place", "net USD a month", "transfer", "storage", "filling USD", "paid back", "mean ms", "for whom"}, rows)
 	if more := len(list) - planRows; more > 0 {
 		s.say("and %d more: --output json lists all", more)
 	}
@@ -196,7 +196,7 @@ func who(moved []plan.Move) string {
 }
 
 func answerHeader(first string) []string {
-	return []string{first, "$ a month", "filling $", "mean ms", "p95 ms", "gap", "worst loss", "survives 20%", "against today"}
+	return []string{first, "USD a month", "filling USD", "mean ms", "p95 ms", "gap", "worst loss", "survives 20%", "against today"}
 }
 
 func (d *Doc) answers(list []plan.Answer, first func(*plan.Answer) string) (rows [][]string) {
@@ -261,7 +261,7 @@ func (d *Doc) writeLosses(s *sheet, a *plan.Answer) {
 		rows = append(rows, []string{l.Name, signed(l.USD), fmt.Sprintf("%+.1f", l.MeanMS), who(l.Moved)})
 	}
 	s.WriteString("\n")
-	s.table([]string{"without", "$ a month", "mean ms", "who goes elsewhere"}, rows)
+	s.table([]string{"without", "USD a month", "mean ms", "who goes elsewhere"}, rows)
 }
 
 func (d *Doc) writeBest(s *sheet) {
