@@ -105,7 +105,7 @@ func (o *Outcome) measure(w *World) {
 // Replay returns the outcome of a set as the server's own router decides: the config of the set becomes a snapshot, and
 // one request of each client is decided.
 func (w *World) Replay(open []int) (*Outcome, error) {
-	cfg := w.config(w.whole(open), cmpOr(w.opt.Prices, 1))
+	cfg := w.config(w.whole(open), factor(w.opt.Prices))
 	snap, err := snapshot.With(cfg, w.opt.Matrix, func(*route.Candidate) {})
 	if err != nil {
 		return nil, err

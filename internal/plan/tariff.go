@@ -206,7 +206,7 @@ func (t *tariff) byteMonths(i int) float64 {
 }
 
 // transferScale is the factor of prices for transfer.
-func (t *tariff) transferScale() float64 { return cmpOr(t.w.opt.Prices, 1) }
+func (t *tariff) transferScale() float64 { return factor(t.w.opt.Prices) }
 
 // serve returns what client k costs in a month when candidate i serves it, by the rates.
 func (t *tariff) serve(k, i int) float64 {

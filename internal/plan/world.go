@@ -62,8 +62,7 @@ type client struct {
 	cold   bool         // only stores that hold everything serve it
 	asked  route.Client // as the server sees it
 	real   route.Client // where it is
-	served [][]float64
-	rtt    []float64 // by candidate
+	rtt    []float64    // by candidate
 }
 
 // gigabyte is the GB of the round trip's weight.
@@ -78,7 +77,7 @@ func New(opt Options) (*World, error) {
 	if opt.CostWeight != nil {
 		w.weight = *opt.CostWeight
 	}
-	scale := cmpOr(opt.Prices, 1)
+	scale := factor(opt.Prices)
 	switch {
 	case opt.MSValue != nil:
 		w.perMS = *opt.MSValue / 1000 // for a GB
@@ -120,9 +119,10 @@ func New(opt Options) (*World, error) {
 	return w, w.state(snap)
 }
 
-func cmpOr(v, otherwise float64) float64 {
+// factor returns a factor of the options, of which 0 means 1.
+func factor(v float64) float64 {
 	if v == 0 {
-		return otherwise
+		return 1
 	}
 	return v
 }
@@ -152,8 +152,8 @@ func (w *World) everything() (*route.Snapshot, error) {
 func (w *World) place(snap *route.Snapshot) {
 	for i := range w.opt.Demand.Clients {
 		d := w.opt.Demand.Clients[i]
-		d.Bytes *= cmpOr(w.opt.Volume, 1)
-		d.Requests *= cmpOr(w.opt.Volume, 1)
+		d.Bytes *= factor(w.opt.Volume)
+		d.Requests *= factor(w.opt.Volume)
 		if d.Bytes == 0 && d.Requests == 0 {
 			continue
 		}
