@@ -86,7 +86,7 @@ unknown,2
 
 // The plan's money and round trips are those of the server's router, for every set of up to ten regions.
 func TestEverySetIsAsTheRouterDecides(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		text := shop(r)
 		cfg := parse(t, text)
@@ -103,7 +103,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 		some = some[:min(len(some), 9)]
 		slack := w.tariff.slack()
 		for bits := range 1 << len(some) {
-			if r.IntN(1<<len(some)) > 40 { // a sample of a large world
+			if r.IntN(1<<len(some)) > 20 { // a sample of a large world
 				continue
 			}
 			var open []int
