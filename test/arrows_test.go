@@ -22,13 +22,12 @@ import (
 const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
 	proxy publication publication/follow ranges route setup systemd usable
-cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command
-	config config/edit docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
-	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
-	place price probe probe/against probe/classes probe/monitor probe/show probeid prometheus promote promote/apply
-	promote/prove promote/sign provision publication publication/publish purge ranges region registry replay report
-	rollout rollup rollup/gather rollup/refresh route set shard snapshot store store/address targets traffic usable
-	usage wait walk
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
+	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
+	inventory/write key lease ledger listener manifest mirror oci outbound override place plan plan/show plan/solve probe probe/against
+	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
+	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
+	store/address targets usable wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 report: bill cli config focus place price route traffic usage
@@ -45,6 +44,8 @@ replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
+plan/show: cli config place plan region store/address
+plan: bill config oci place plan/solve region route set snapshot traffic
 rollout: envelope gate lease publication publication/publish store strictjson wait
 gate: command config prometheus
 prometheus: outbound

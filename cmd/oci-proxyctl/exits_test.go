@@ -73,6 +73,7 @@ deny: {digests: ["` + digest + `"]}
 			"endpoints ls": nil, "endpoints policy": nil,
 			"infra export": nil, "infra check": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
 			"region add": {"aws/eu-south-2"}, "region remove": {"s3"},
+			"plan":         {"--stored", "1TB", "--demand", write("demand.csv", "place,TB/month\naws/us-east-1,1\n")},
 			"probe":        {"127.0.0.1:1"},
 			"report":       {"--logs", filepath.Join(dir, "none.log")},
 			"report focus": {"--logs", filepath.Join(dir, "none.log")}, "report rollup": {"--logs", filepath.Join(dir, "none.log"), "--into", filepath.Join(dir, "rollup")},

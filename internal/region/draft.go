@@ -28,7 +28,9 @@ type Draft struct {
 	Name string
 	Text string // its keys in YAML, from the first column on
 	Like string // the store from which the values come; "" when there is none
-	Site place.Site
+	// Store has the values of the stanza. Keys that it leaves out are not filled with their defaults.
+	Store config.Store
+	Site  place.Site
 	// From is the date that the stanza announces; zero when nobody was promised one.
 	From time.Time
 	// Notes are what the person should know, as sentences.
@@ -105,7 +107,7 @@ func Make(cfg *config.Config, w Wish) (*Draft, error) {
 	d.Name = s.Name
 	d.date(cfg, &s, w.Now)
 	d.note(cfg, &s)
-	d.Text = d.stanza(&s)
+	d.Store, d.Text = s, d.stanza(&s)
 	return d, nil
 }
 

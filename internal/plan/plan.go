@@ -1,0 +1,301 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"ociproxy/internal/plan/solve"
+)
+
+// Plan is what [Make] finds. Only add fields; never remove one.
+type Plan struct {
+	TBMonth    float64 `json:"tbMonth"`    // the demand, in 10^12 bytes
+	Places     int     `json:"places"`     // that it comes from
+	Candidates int     `json:"candidates"` // stores of today and possible ones, without those that every set has
+	CostWeight float64 `json:"costWeight"`
+	// MSValue is what a millisecond less is worth for each TB, in USD; absent when the money does not count at all.
+	MSValue  float64  `json:"msValueUSD,omitempty"`
+	Months   float64  `json:"months"`
+	Stored   float64  `json:"storedBytes"`
+	Growth   float64  `json:"growthBytes"`
+	Hot      float64  `json:"hot,omitempty"`      // share of the stored bytes that new stores hold
+	HotBytes float64  `json:"hotBytes,omitempty"` // share of the downloaded bytes that is of them
+	Today    *Answer  `json:"today"`
+	Adding   []Change `json:"adding"`
+	Removing []Change `json:"removing"`
+	Best     *Answer  `json:"best"`     // of all sets; absent when the search was ended before
+	ByCount  []Answer `json:"byCount"`  // the best set for every number of stores
+	Frontier []Answer `json:"frontier"` // no other set has less money and a shorter mean round trip
+	Notes    []string `json:"notes"`
+	// Ended says that the search was ended before it was through: what is there was found until then.
+	Ended bool `json:"ended"`
+}
+
+// Search says how long and how far to search.
+type Search struct {
+	// Stores is the largest number for ByCount; 0: four more than today.
+	Stores int
+	// Time is the most for one search; 0: any.
+	Time time.Duration
+	// Progress is told what is done; it may be nil.
+	Progress func(stage string, p solve.Progress)
+}
+
+func (s *Search) options(stage string) solve.Options {
+	o := solve.Options{Time: s.Time}
+	if s.Progress != nil {
+		o.Progress = func(p solve.Progress) { s.Progress(stage, p) }
+	}
+	return o
+}
+
+// Make makes a plan. When ctx ends, the plan has what was found until then, and Ended is set. The error is a [*Refusal],
+// [solve.ErrInfeasible], or says where the plan and the server's router differ.
+func Make(ctx context.Context, opt Options, how Search) (*Plan, error) {
+	w, err := New(opt)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		TBMonth: w.opt.Demand.Bytes() / terabyte, Places: len(w.opt.Demand.Clients), CostWeight: w.weight, Months: w.opt.Months,
+		Stored: w.opt.Stored, Growth: w.opt.Growth, ByCount: []Answer{}, Frontier: []Answer{}, Notes: w.Notes,
+	}
+	if p.Notes == nil {
+		p.Notes = []string{}
+	}
+	if !math.IsInf(w.perMS, 1) {
+		p.MSValue = w.perMS * terabyte / gigabyte
+	}
+	if w.opt.Hot {
+		p.Hot, p.HotBytes = w.opt.Demand.HotStored, w.opt.Demand.hotBytes()
+	}
+	for i := range w.Candidates {
+		if !w.Candidates[i].Fixed {
+			p.Candidates++
+		}
+	}
+	if p.Today, err = w.answer(w.today); err != nil {
+		return nil, fmt.Errorf("today: %w", err)
+	}
+	if err := w.losses(p.Today); err != nil {
+		return nil, err
+	}
+	if p.Adding, p.Removing, err = w.Changes(); err != nil {
+		return nil, err
+	}
+	return p, w.search(ctx, p, &how)
+}
+
+// search finds the best sets, as far as ctx lets it.
+func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
+	best, err := solve.Solve(ctx, w.problem, w.begin(how, "best set"))
+	if err != nil {
+		return ended(ctx, p, err)
+	}
+	low := w
+	if !w.tariff.flat() {
+		if w, low, err = w.refine(&best); err != nil {
+			return err
+		}
+		if best, err = solve.Solve(ctx, w.problem, w.begin(how, "best set at its own prices")); err != nil {
+			return ended(ctx, p, err)
+		}
+	}
+	bound := best
+	if low != w {
+		if bound, err = solve.Solve(ctx, low.problem, w.begin(how, "lower bound")); err != nil {
+			return ended(ctx, p, err)
+		}
+		bound.Bound -= low.tariff.slack()
+	}
+	if p.Best, err = w.result(&best, &bound); err != nil {
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return w.byCount(ctx, low, p, how) },
+		func() error { return w.frontier(ctx, p, how) },
+		func() error { return w.survival(ctx, p, how) },
+	} {
+		if err := step(); err != nil {
+			return ended(ctx, p, err)
+		}
+	}
+	p.Ended = ctx.Err() != nil
+	return nil
+}
+
+// refine returns the same world at the prices that the bill of a set has on average, and the one at the cheapest steps of
+// all prices, where no set costs more than in truth.
+func (w *World) refine(r *solve.Result) (at, low *World, err error) {
+	o, err := w.Of(w.free(r.Open))
+	if err != nil {
+		return nil, nil, err
+	}
+	opt := w.opt
+	opt.rates = of(w.tariff.book.Bill(w.tariff.uses(o)))
+	if at, err = New(opt); err != nil {
+		return nil, nil, err
+	}
+	opt.rates = lowest
+	low, err = New(opt)
+	return at, low, err
+}
+
+// ended tells the end of ctx, after which the plan has less, from other errors.
+func ended(ctx context.Context, p *Plan, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
+		p.Ended = true
+		return nil
+	}
+	return err
+}
+
+// begin makes the options of a search that starts from today.
+func (w *World) begin(how *Search, stage string) solve.Options {
+	o := how.options(stage)
+	o.Start = w.whole(w.today)
+	return o
+}
+
+// result makes the answer of a result. bound has a lower bound for it.
+func (w *World) result(r, bound *solve.Result) (*Answer, error) {
+	a, err := w.answer(w.free(r.Open))
+	if err != nil {
+		return nil, err
+	}
+	if worth := a.outcome.worth(w); worth > 0 {
+		a.Gap = max(0, (worth-bound.Bound)/worth)
+	}
+	if a.Gap < 1e-9 {
+		a.Gap, a.Proven = 0, true
+	}
+	if !math.IsInf(w.perMS, 1) {
+		a.BoundUSD = min(bound.Bound, a.WorthUSD)
+	}
+	return a, w.losses(a)
+}
+
+// byCount finds the best set for every number of stores. low is the world of the lower bounds.
+func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) error {
+	list, err := w.counts(ctx, how, "best set for each number of stores")
+	switch {
+	case errors.Is(err, solve.ErrInfeasible):
+		return nil // the rules ask for more stores
+	case err != nil && len(list) == 0:
+		return err
+	}
+	bounds := list
+	if low != w {
+		if bounds, err = low.counts(ctx, how, "lower bound for each number of stores"); err != nil {
+			return err
+		}
+		slack := low.tariff.slack()
+		for i := range bounds {
+			bounds[i].Bound -= slack
+		}
+	}
+	for i := range min(len(list), len(bounds)) {
+		a, err := w.result(&list[i], &bounds[i])
+		if err != nil {
+			return err
+		}
+		p.ByCount = append(p.ByCount, *a)
+	}
+	return err
+}
+
+// counts finds the best set for every number of stores, at the rates of the problem.
+func (w *World) counts(ctx context.Context, how *Search, stage string) ([]solve.Result, error) {
+	problem := *w.problem
+	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
+	return solve.ByCount(ctx, &problem, w.begin(how, stage))
+}
+
+func (w *World) most(how *Search) int {
+	if how.Stores > 0 {
+		return how.Stores
+	}
+	return len(w.today) + 4
+}
+
+// hotBytes returns the share of the demand that is of hot digests.
+func (d *Demand) hotBytes() float64 {
+	hot := 0.0
+	for i := range d.Clients {
+		hot += d.Clients[i].Bytes * d.Clients[i].Hot
+	}
+	return hot / d.Bytes()
+}
+
+// weights are the cost weights that the frontier tries, as factors of a round figure.
+var weights = []float64{0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 2000}
+
+// frontier finds sets for many cost weights, each with the round trip at the worth that the weight gives it: the server
+// then decides as the plan does. Sets that another one beats in money and round trip are left out.
+func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
+	var all []Answer
+	for i, weight := range weights {
+		opt := w.opt
+		opt.CostWeight, opt.MSValue = &weight, nil
+		v, err := New(opt)
+		if err != nil {
+			return err
+		}
+		search := v.begin(how, "money against round trip")
+		if report := search.Progress; report != nil {
+			search.Progress = func(p solve.Progress) { p.Set, p.Sets = i+1, len(weights); report(p) }
+		}
+		if len(all) > 0 {
+			search.Start = v.whole(all[len(all)-1].set)
+		}
+		r, err := solve.Solve(ctx, v.problem, search)
+		if errors.Is(err, solve.ErrInfeasible) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		bound := r
+		if !v.tariff.flat() {
+			opt.rates = lowest
+			low, err := New(opt)
+			if err != nil {
+				return err
+			}
+			search.Start = v.whole(r.Open)
+			if bound, err = solve.Solve(ctx, low.problem, search); err != nil {
+				return err
+			}
+			bound.Bound -= low.tariff.slack()
+		}
+		a, err := v.result(&r, &bound)
+		if err != nil {
+			return err
+		}
+		all = append(all, *a)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	for i := range all {
+		a := &all[i]
+		beaten := slices.ContainsFunc(all, func(b Answer) bool {
+			return b.TotalUSD <= a.TotalUSD && b.MeanMS <= a.MeanMS && (b.TotalUSD < a.TotalUSD || b.MeanMS < a.MeanMS)
+		})
+		twin := slices.ContainsFunc(p.Frontier, func(b Answer) bool { return b.TotalUSD == a.TotalUSD && b.MeanMS == a.MeanMS })
+		if !beaten && !twin {
+			p.Frontier = append(p.Frontier, *a)
+		}
+	}
+	slices.SortFunc(p.Frontier, func(a, b Answer) int {
+		if a.TotalUSD < b.TotalUSD {
+			return -1
+		}
+		return 1
+	})
+	return ctx.Err()
+}

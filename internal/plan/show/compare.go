@@ -1,0 +1,50 @@
+package show
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"ociproxy/internal/cli"
+	"ociproxy/internal/plan"
+)
+
+// Comparison writes a comparison for people: for a terminal, or as Markdown.
+func Comparison(w io.Writer, c *plan.Comparison, markdown bool) error {
+	s := &sheet{markdown: markdown}
+	if s.markdown {
+		s.WriteString("## What if\n\n")
+	}
+	s.say("%s TB a month. What differs: %s.", number(c.TBMonth), cmp.Or(strings.Join(c.Stores, "; "), "no store or upstream"))
+	for _, n := range c.Notes {
+		s.say("%s", n)
+	}
+	s.title("Money and round trips")
+	var rows [][]string
+	for _, r := range []struct {
+		name    string
+		was, is float64
+		show    func(float64) string
+	}{
+		{"USD a month", c.Was.TotalUSD, c.Is.TotalUSD, usd}, {"transfer", c.Was.Egress, c.Is.Egress, usd}, {"requests", c.Was.Requests, c.Is.Requests, usd},
+		{"storage", c.Was.Storage, c.Is.Storage, usd}, {"growth", c.Was.Growth, c.Is.Growth, usd}, {"part of filling", c.Was.Filling, c.Is.Filling, usd},
+		{"filling, once", c.Was.FillUSD, c.Is.FillUSD, usd}, {"mean ms", c.Was.MeanMS, c.Is.MeanMS, ms}, {"p95 ms", c.Was.P95MS, c.Is.P95MS, ms},
+	} {
+		rows = append(rows, []string{r.name, r.show(r.was), r.show(r.is)})
+	}
+	s.table([]string{"", "was", "is"}, rows)
+	s.title(fmt.Sprintf("Who goes elsewhere: %s", cli.Count(int64(len(c.Moved)), "place")))
+	rows = nil
+	for _, m := range c.Moved[:min(2*planRows, len(c.Moved))] {
+		rows = append(rows, []string{m.Client, number(m.Bytes / 1e12), m.Was, m.Is, signed(m.USD), fmt.Sprintf("%.1f → %.1f", m.RTTWas, m.RTTIs)})
+	}
+	if len(rows) > 0 {
+		s.table([]string{"clients at", "TB a month", "from", "to", "USD a month", "ms"}, rows)
+	}
+	if more := len(c.Moved) - 2*planRows; more > 0 {
+		s.say("and %d more: --output json lists all", more)
+	}
+	_, err := io.Copy(w, &s.Buffer)
+	return err
+}
