@@ -20,25 +20,25 @@ import (
 // list of docs/architecture.md, and must not give a package knowledge that the list forbids. Remove an import that is
 // no longer used.
 const arrows = `
-cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound
-	proxy publication publication/follow ranges route setup systemd usable
-cmd/oci-proxyctl: accesslog admission admit atomicfile audit check check/judge cli cli/manual command config
-	config/edit docs endpoints endpoints/hostlist envelope fronts gate infra inventory inventory/inspect
-	inventory/write key lease ledger listener manifest mirror oci outbound override place plan plan/show plan/solve probe probe/against
-	probe/classes probe/monitor probe/show probeid prometheus promote promote/apply promote/prove promote/sign
-	provision publication publication/publish purge ranges region registry replay rollout route set snapshot store
-	store/address targets usable wait walk
+cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound proxy publication publication/follow
+	ranges route setup systemd usable
+cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command config
+	config/edit docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
+	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
+	place plan plan/show plan/solve price probe probe/against probe/classes probe/monitor probe/show probeid
+	prometheus promote promote/apply promote/prove promote/sign provision publication publication/publish purge
+	ranges region registry replay report rollout rollup rollup/gather rollup/refresh route set shard snapshot store
+	store/address targets traffic usable usage wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 report: bill cli config focus place price route traffic usage
 fleet: place prometheus traffic
 focus: bill cli config place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
-admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound
-	proxy store store/address wait
-proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existence health inventory
-	listener metrics oci outbound override probeid publication publication/follow ranges reach route
-	set snapshot wait
+admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound proxy store
+	store/address wait
+proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existence health inventory listener
+	metrics oci outbound override probeid publication publication/follow ranges reach route set snapshot wait
 usable: clientip config endpoints route snapshot
 replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
@@ -64,8 +64,8 @@ mirror: config inventory ledger loop oci place price registry set shard store ta
 audit: atomicfile inventory oci store walk
 purge: oci store wait
 promote/prove: loop manifest oci promote promote/sign registry set walk
-promote/apply: atomicfile config inventory/write lease ledger manifest oci promote promote/sign
-	registry set store targets transfer wait walk
+promote/apply: atomicfile config inventory/write lease ledger manifest oci promote promote/sign registry set
+	store targets transfer wait walk
 promote/sign: oci registry
 promote: command manifest oci outbound registry walk
 check: check/judge cli config inventory oci outbound strictjson
@@ -136,7 +136,7 @@ wait:
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
 	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
-	"internal/registry/registrytest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
+	"internal/registry/registrytest", "internal/plan/solve/solvetest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
 }
 
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
