@@ -51,7 +51,7 @@ on which the two disagree.
 
 The demand comes from roll-ups (--rollup), from Prometheus (--prometheus), or from a CSV file
 (--demand): place,TB/month. A place is a region such as aws/us-east-1, a cloud, a country such as DE
-for clients in no cloud, or unknown. docs/planning-regions.md is the walk.
+for clients in no cloud, or unknown. docs/planning-regions.md shows an example, step by step.
 
 plan changes nothing and asks no store. On a terminal it shows how far it is. Ctrl-C ends the search
 and shows the best that was found.`,
@@ -95,7 +95,7 @@ and shows the best that was found.`,
 }
 
 // check refuses flags that contradict each other, and returns the rules.
-func (f *regionPlan) check(cfg *config.Config) (plan.Rules, error) {
+func (f *regionPlan) check(a *app, cfg *config.Config) (plan.Rules, error) {
 	rules := plan.Rules{Keep: f.keep, Forbid: f.forbid, Only: f.only, Budget: f.budget}
 	given := f.stored > 0
 	for _, held := range cfg.Billing.Stored {
@@ -104,8 +104,14 @@ func (f *regionPlan) check(cfg *config.Config) (plan.Rules, error) {
 		}
 	}
 	switch {
+	case f.demand == "" && len(f.rollups) == 0 && cmp.Or(f.prometheus, a.env(prometheusVariable)) == "":
+		return rules, cli.Usage("for example --demand demand.csv, with the lines place,TB/month and aws/us-east-1,120", "no demand: give --demand, --rollup or --prometheus")
+	case f.demand != "" && f.begin+f.end != "":
+		return rules, cli.Usage("leave them out: a CSV file has the demand of a month", "--begin and --end go with --rollup and --prometheus")
+	case given && f.stored < 1e6:
+		return rules, cli.Usage("write the unit, for example --stored 40TB", "--stored %s is too small for a store", f.stored.String())
 	case f.stored == 0:
-		return rules, cli.Usage("for example --stored 40TB: the bytes of all blobs, which inventory show prints", "--stored is missing: without it, storage and filling would cost nothing")
+		return rules, cli.Usage("for example --stored 40TB: the bytes of all blobs, which inventory ls prints", "--stored is missing: without it, storage and filling would cost nothing")
 	case f.hot != nil && !(*f.hot > 0 && *f.hot < 1):
 		return rules, cli.Usage("for example --hot 5%", "--hot: want a percentage above 0 and below 100")
 	case f.months == 0 || math.IsInf(f.months, 0):
@@ -131,7 +137,7 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if err != nil {
 		return err
 	}
-	rules, err := f.check(cfg)
+	rules, err := f.check(a, cfg)
 	if err != nil {
 		return err
 	}
@@ -182,7 +188,7 @@ func planFault(err error) error {
 		return cli.Usage(refusal.Hint, "%w", err)
 	}
 	if errors.Is(err, solve.ErrInfeasible) {
-		return cli.Fail("take back one of --keep, --forbid, --only, --at-least and --budget", "%w", err)
+		return cli.Fail("take back one of --keep, --forbid, --only, --at-least and --budget", "no set of stores keeps all rules")
 	}
 	return err
 }
@@ -224,9 +230,6 @@ func (a *app) planDemand(ctx context.Context, cfg *config.Config, f *regionPlan)
 
 // planTraffic takes the demand from roll-ups or Prometheus.
 func (a *app) planTraffic(ctx context.Context, cfg *config.Config, f *regionPlan) (*plan.Demand, error) {
-	if len(f.rollups) == 0 && cmp.Or(f.prometheus, a.env(prometheusVariable)) == "" {
-		return nil, cli.Usage("for example --demand demand.csv, with lines such as aws/us-east-1,120", "no demand: give --demand, --rollup or --prometheus")
-	}
 	in := &report.Input{Config: cfg, Now: time.Now()}
 	var err error
 	if in.Begin, in.End, err = f.days(in.Now); err != nil {

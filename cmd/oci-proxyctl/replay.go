@@ -30,12 +30,15 @@ type replaying struct {
 	limits                            replay.Limits
 	feeds                             []string // names of the new config's feeds, with --seed
 	warnings                          []string // that were printed; the report has them too
+	quiet                             bool     // only the report has the warnings
 }
 
 // warn prints a warning, and keeps it for the report: who reads a comment on a pull request does not see stderr.
 func (how *replaying) warn(a *app, format string, args ...any) {
 	how.warnings = append(how.warnings, fmt.Sprintf(format, args...))
-	a.warn("%s", how.warnings[len(how.warnings)-1])
+	if !how.quiet {
+		a.warn("%s", how.warnings[len(how.warnings)-1])
+	}
 }
 
 func (a *app) replay() *cobra.Command {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/bill"
 	"ociproxy/internal/cli"
+	"ociproxy/internal/config"
 	"ociproxy/internal/focus"
 	"ociproxy/internal/report"
 	"ociproxy/internal/traffic"
@@ -50,6 +54,7 @@ then what the proxy knows. The report shows the others beside it and never adds 
 
 --billing compares the result with cost data of the provider in the format FOCUS.
 
+To begin, give it the config and one source: --prometheus, or --logs with the log of one bucket.
 docs/report.md explains every figure, docs/cost.md what is counted and what is estimated.`,
 		Example: `  oci-proxyctl report --config config.yaml --prometheus http://prometheus:9090
   oci-proxyctl report --config config.yaml --rollup s3://logs/rollup/ --begin 2026-10-01 --end 2026-12-01
@@ -155,6 +160,9 @@ func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*re
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if err := a.checkSources(cfg, how); err != nil {
+		return nil, nil, nil, err
+	}
 	in := &report.Input{Config: cfg, File: how.config, Book: book, Begin: begin, End: end, Per: report.Per(how.per), Now: now, Charges: charges}
 	if in.Held, err = a.held(ctx, cfg, how); err != nil {
 		return nil, nil, nil, err
@@ -182,6 +190,19 @@ func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*re
 	}
 	r.Warnings = append(r.Warnings, g.warnings...)
 	return r, in, billed, nil
+}
+
+// checkSources refuses what would fail only after all sources were read.
+func (a *app) checkSources(cfg *config.Config, how *reporting) error {
+	if cmp.Or(how.prometheus, a.env(prometheusVariable)) == "" && len(how.logs.logs)+len(how.rollups) == 0 {
+		return cli.Usage("--prometheus URL, --logs FILE or --rollup DIRECTORY; docs/report.md says which one to begin with", "no source to report from")
+	}
+	if how.out != "" && how.out != "-" {
+		if info, err := os.Stat(filepath.Dir(how.out)); err != nil || !info.IsDir() {
+			return cli.Fail("name a file in a directory that exists and that you may write to", "--out %s: there is no directory %s", how.out, filepath.Dir(how.out))
+		}
+	}
+	return how.logs.check(cfg)
 }
 
 func (a *app) runReport(ctx context.Context, how *reporting) error {

@@ -27,6 +27,15 @@ func (l *logFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&l.seed, "seed", "", "`directory` of feeds, as ranges fetch writes it, in place of ranges.cache and ranges.seed")
 }
 
+// check finds flags that cannot be used, before anything is fetched or read.
+func (l *logFlags) check(cfg *config.Config) error {
+	if _, err := l.classifier(cfg, nil); err != nil {
+		return err
+	}
+	_, err := l.reader()
+	return err
+}
+
 // classifier makes what classifies the lines.
 func (l *logFlags) classifier(cfg *config.Config, where usage.Locator) (*usage.Classifier, error) {
 	opt := usage.Options{Own: l.own, Store: l.store, Hosts: map[string]string{}}

@@ -116,9 +116,15 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 	if err != nil {
 		return err
 	}
-	classifier, _, err := a.classifier(ctx, cfg, &how.logs)
+	if err := how.logs.check(cfg); err != nil {
+		return err
+	}
+	classifier, warnings, err := a.classifier(ctx, cfg, &how.logs)
 	if err != nil {
 		return err
+	}
+	for _, w := range warnings {
+		a.warn("%s", w)
 	}
 	reader, err := how.logs.reader()
 	if err != nil {
@@ -173,7 +179,7 @@ func (a *app) openRollups(ctx context.Context, into string, dry bool) (store.Buc
 
 // classifier makes what finds out for which store, client place and purpose a line of a log is.
 func (a *app) classifier(ctx context.Context, cfg *config.Config, flags *logFlags) (c *usage.Classifier, warnings []string, err error) {
-	located := replaying{seed: flags.seed, feedTimeout: 15 * time.Second}
+	located := replaying{seed: flags.seed, feedTimeout: 15 * time.Second, quiet: true}
 	where, err := a.locate(ctx, &located, cfg, nil)
 	if err != nil {
 		return nil, nil, err

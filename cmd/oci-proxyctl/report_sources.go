@@ -3,9 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,10 +53,10 @@ func (g *gathering) warn(format string, args ...any) {
 // all opens every source and puts their rows into the input.
 func (g *gathering) all(ctx context.Context) error {
 	url := cmp.Or(g.how.prometheus, g.a.env(prometheusVariable))
-	if url == "" && len(g.how.logs.logs)+len(g.how.rollups) == 0 {
-		return cli.Usage("--prometheus URL, --logs FILE or --rollup DIRECTORY", "no source to report from")
-	}
 	for _, from := range g.how.rollups {
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(from, ":*?[") {
+			return cli.Fail("name what report rollup --into has made: docs/rollups.md", "--rollup: no directory %q", from)
+		}
 		opt := rollup.Options{Begin: g.in.Begin, End: g.in.End, Store: g.buckets()}
 		g.rows = append(g.rows, rollup.Read(ctx, from, opt))
 		g.objects = append(g.objects, rollup.ReadObjects(ctx, from, opt))
@@ -123,11 +126,6 @@ func (g *gathering) fleet(ctx context.Context, url string) error {
 // logs reads the logs into a collector, which keeps only sums.
 func (g *gathering) logs(ctx context.Context) error {
 	flags := &g.how.logs
-	classifier, warnings, err := g.a.classifier(ctx, g.in.Config, flags)
-	if err != nil {
-		return err
-	}
-	g.warnings = append(g.warnings, warnings...)
 	reader, err := flags.reader()
 	if err != nil {
 		return err
@@ -142,6 +140,11 @@ func (g *gathering) logs(ctx context.Context) error {
 		}
 		objects = append(objects, source.List(ctx, late))
 	}
+	classifier, warnings, err := g.a.classifier(ctx, g.in.Config, flags)
+	if err != nil {
+		return err
+	}
+	g.warnings = append(g.warnings, warnings...)
 	workers := runtime.GOMAXPROCS(0)
 	collector := rollup.NewCollector(rollup.CollectorOptions{Parts: workers})
 	g.close_ = append(g.close_, collector.Close)
@@ -150,7 +153,10 @@ func (g *gathering) logs(ctx context.Context) error {
 		Classifier: classifier, Collector: collector, Workers: workers, Reader: reader, Days: days, Progress: done.progress,
 	})
 	done.end()
-	if err != nil {
+	switch {
+	case errors.Is(err, logsource.ErrNone):
+		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
+	case err != nil:
 		return err
 	}
 	counts, err := collector.Finish(ctx)

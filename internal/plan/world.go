@@ -98,6 +98,9 @@ func New(opt Options) (*World, error) {
 		c := &w.Candidates[i]
 		if c.Fixed {
 			w.fixed = append(w.fixed, i)
+			if c.store != nil {
+				w.Notes = append(w.Notes, fmt.Sprintf("%s stays, and is in no list of stores below: %s.", c.Name, c.Why))
+			}
 		} else if c.Exists {
 			w.today = append(w.today, i)
 		}

@@ -47,7 +47,7 @@ type (
 func (r *Report) WriteHTML(w io.Writer, top int) error {
 	data := pageData{Title: fmt.Sprintf("What the registry cost, %s to %s", r.Begin, r.lastDay()), Cards: r.cards(), Charts: r.charts()}
 	for _, text := range r.Warnings {
-		data.Warnings = append(data.Warnings, clean(text))
+		data.Warnings = append(data.Warnings, cleanTo(maxWarning, text))
 	}
 	for _, s := range r.sections(top) {
 		data.Sections = append(data.Sections, s.page())

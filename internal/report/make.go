@@ -205,6 +205,15 @@ func (s *sums) lastTwo() (was, is traffic.Day, ok bool) {
 // warn says what makes the report less certain.
 func (s *sums) warn(t *tally, r *Report) {
 	note := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
+	var empty []string
+	for i := range r.Months {
+		if m := &r.Months[i]; m.Downloads == 0 && m.Bytes == 0 {
+			empty = append(empty, m.Month)
+		}
+	}
+	if len(empty) > 0 {
+		note("no source has downloads of %s: nothing is known of their traffic; choose other days with --begin and --end, or another source", strings.Join(empty, ", "))
+	}
 	for _, name := range sortedKeys(t.strays, strings.Compare) {
 		stray := t.strays[name]
 		if name == overflow {
@@ -212,7 +221,7 @@ func (s *sums) warn(t *tally, r *Report) {
 				count(stray.Requests), size(stray.Bytes))
 			continue
 		}
-		note("the config has no store %q: its %s requests (%s) are not counted", name, count(stray.Requests), size(stray.Bytes))
+		note("the config has no store %q: its %s requests (%s) are not counted", clean(name), count(stray.Requests), size(stray.Bytes))
 	}
 	if s.w.in.Objects != nil && t.several() {
 		note("logs of the stores and of the proxy tell of the same blobs: the table of blobs is left out; give one kind of log to see it")
@@ -237,10 +246,18 @@ func (s *sums) warn(t *tally, r *Report) {
 		}
 		note("Prometheus saw an instance only in a part of %s%s: what was counted meanwhile is lost", strings.Join(thin, ", "), more)
 	}
+	var unknown []string
 	for _, name := range sortedKeys(s.w.known, strings.Compare) {
 		if s.w.known[name].store != nil && !s.storageKnown(name) {
-			note("how much %s holds is not known, so its storage is not on the bill: --inventories, --held %s=SIZE, or billing.stored in the config", name, name)
+			unknown = append(unknown, name)
 		}
+	}
+	switch len(unknown) {
+	case 0:
+	case 1:
+		note("how much %s holds is not known, so its storage is not on the bill: --inventories, --held %s=SIZE, or billing.stored in the config", unknown[0], unknown[0])
+	default:
+		note("how much %s hold is not known, so their storage is not on the bill: --inventories, --held STORE=SIZE, or billing.stored in the config", strings.Join(unknown, ", "))
 	}
 	for _, day := range sortedKeys(s.bills, cmp.Compare[traffic.Day]) {
 		if off, at := s.w.in.Book.TiersOff(s.bills[day].with); off != 0 {

@@ -16,7 +16,7 @@ func (r *Report) WriteMarkdown(w io.Writer, top int) error {
 		fmt.Fprintf(out, "- %s\n", inMarkdown(line))
 	}
 	for _, text := range r.Warnings {
-		fmt.Fprintf(out, "- warning: %s\n", inMarkdown(clean(text)))
+		fmt.Fprintf(out, "- warning: %s\n", inMarkdown(cleanTo(maxWarning, text)))
 	}
 	for _, s := range r.sections(top) {
 		fmt.Fprintf(out, "\n## %s\n\n", s.title)

@@ -47,20 +47,26 @@ func (s *section) row(top int, cells ...string) {
 	s.rows = append(s.rows, cells)
 }
 
-// maxCell is how long a text of a table may be. Names come from clients, who choose how long they are.
-const maxCell = 160
+// How long a text of a table may be, and a warning, which ends with what to do. Names come from clients, who choose how
+// long they are.
+const (
+	maxCell    = 160
+	maxWarning = 600
+)
 
 // clean makes a text fit to be shown: names come from logs, and so from clients. It drops what moves the cursor, changes
 // the direction of writing, or cannot be seen.
-func clean(text string) string {
+func clean(text string) string { return cleanTo(maxCell, text) }
+
+func cleanTo(most int, text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar {
 			return -1
 		}
 		return r
 	}, cli.OneLine(strings.ToValidUTF8(text, "")))
-	if runes := []rune(text); len(runes) > maxCell {
-		text = string(runes[:maxCell-2]) + " …"
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most-2]) + " …"
 	}
 	return text
 }

@@ -16,7 +16,7 @@ func (r *Report) WriteText(w io.Writer, top int) error {
 		fmt.Fprintln(out, line)
 	}
 	for _, text := range r.Warnings {
-		fmt.Fprintf(out, "warning: %s\n", clean(text))
+		fmt.Fprintf(out, "warning: %s\n", cleanTo(maxWarning, text))
 	}
 	for _, s := range r.sections(top) {
 		fmt.Fprintf(out, "\n%s\n", s.title)
