@@ -145,7 +145,10 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 		opt.From = append(opt.From, s)
 	}
 	plan, err := refresh.NewPlan(ctx, opt)
-	if err != nil {
+	switch {
+	case errors.Is(err, logsource.ErrNone):
+		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
+	case err != nil:
 		return err
 	}
 	if how.dry {
