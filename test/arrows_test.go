@@ -23,7 +23,7 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound proxy publication publication/follow
 	ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command config
-	config/edit docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
+	config/edit delivered docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
 	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
 	place plan plan/show plan/solve price probe probe/against probe/classes probe/monitor probe/show probeid
 	prometheus promote promote/apply promote/prove promote/sign provision publication publication/publish purge

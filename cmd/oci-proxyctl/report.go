@@ -31,6 +31,7 @@ const (
 // reporting holds the flags of report.
 type reporting struct {
 	config, prometheus, begin, end, per, out string
+	learn                                    string
 	rollups, billing, held                   []string
 	logs                                     logFlags
 	rates                                    []string
@@ -52,6 +53,9 @@ stores and of the proxy (--logs), and roll-ups of such logs (--rollup). Several 
 the same requests. For each store and day one of them counts: the store's log if it is complete,
 then what the proxy knows. The report shows the others beside it and never adds them up.
 
+A proxy does not know which downloads break off. --learn finds it out on days that have the logs of
+both the proxy and a store, and corrects what the proxy says of other days.
+
 --billing compares the result with cost data of the provider in the format FOCUS.
 
 To begin, give it the config and one source: --prometheus, or --logs with the log of one bucket.
@@ -59,6 +63,7 @@ docs/report.md explains every figure, docs/cost.md what is counted and what is e
 		Example: `  oci-proxyctl report --config config.yaml --prometheus http://prometheus:9090
   oci-proxyctl report --config config.yaml --rollup s3://logs/rollup/ --begin 2026-10-01 --end 2026-12-01
   oci-proxyctl report --config config.yaml --logs 's3-logs/*' --logs requests.jsonl.gz --per day
+  oci-proxyctl report --config config.yaml --logs 's3-logs/*' --logs 'requests/*' --learn 2026-10-01..2026-10-15
   oci-proxyctl report --config config.yaml --prometheus http://prometheus:9090 --billing 'focus/*.parquet'
   oci-proxyctl report --config config.yaml --rollup rollup --output html --out report.html`,
 	})
@@ -85,6 +90,7 @@ func (a *app) sourceFlags(cmd *cobra.Command, how *reporting) {
 	prometheusFlag(cmd, &how.prometheus)
 	how.logs.flags(cmd)
 	f.StringArrayVar(&how.rollups, "rollup", nil, "`directory` or URL of roll-ups; may be repeated")
+	f.StringVar(&how.learn, "learn", "", "`days` BEGIN..END of --logs to learn from which part of the downloads is cut, for days without the stores' logs")
 	f.StringArrayVar(&how.held, "held", nil, "`STORE=SIZE` that a store holds, for the cost of storage; may be repeated")
 	f.BoolVar(&how.inventories, "inventories", false, "read the inventories of the stores to learn how much they hold")
 	dayFlags(cmd, how)
@@ -138,7 +144,7 @@ func (how *reporting) check() error {
 	if stdin > 1 {
 		return cli.Usage("name a file instead", "only one of --config, --logs and --billing can be stdin")
 	}
-	return nil
+	return how.checkLearn()
 }
 
 // makeReport reads the sources and makes the report of the days of the flags. charges asks for its charges, too. The bill
@@ -189,6 +195,7 @@ func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*re
 		return nil, nil, nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
 	}
 	r.Warnings = append(r.Warnings, g.warnings...)
+	g.tellLearned(r)
 	return r, in, billed, nil
 }
 

@@ -145,11 +145,8 @@ func (a *app) runRollup(ctx context.Context, how *rollupFlags) error {
 		opt.From = append(opt.From, s)
 	}
 	plan, err := refresh.NewPlan(ctx, opt)
-	switch {
-	case errors.Is(err, logsource.ErrNone):
-		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
-	case err != nil:
-		return err
+	if err != nil {
+		return noLogs(err)
 	}
 	if how.dry {
 		return a.showRollupPlan(plan)

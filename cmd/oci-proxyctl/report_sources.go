@@ -16,14 +16,15 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"ociproxy/internal/accesslog"
 	"ociproxy/internal/cli"
-	"ociproxy/internal/config"
+	"ociproxy/internal/delivered"
 	"ociproxy/internal/fleet"
-	"ociproxy/internal/inventory/inspect"
 	"ociproxy/internal/logsource"
 	"ociproxy/internal/report"
 	"ociproxy/internal/rollup"
 	"ociproxy/internal/rollup/gather"
+	"ociproxy/internal/rollup/refresh"
 	"ociproxy/internal/store"
 	"ociproxy/internal/traffic"
 	"ociproxy/internal/usage"
@@ -38,6 +39,9 @@ type gathering struct {
 	objects  []iter.Seq2[*traffic.Object, error]
 	warnings []string
 	close_   []func()
+	// corrected is what --learn changes; nil: nothing.
+	corrected *delivered.Correction
+	learned   []traffic.Day // the days from which
 }
 
 func (g *gathering) close() {
@@ -114,7 +118,7 @@ func (g *gathering) fleet(ctx context.Context, url string) error {
 	g.rows = append(g.rows, func(yield func(*traffic.Row, error) bool) {
 		for i := range days {
 			for j := range days[i].Rows {
-				if !yield(&days[i].Rows[j], nil) {
+				if !yield(g.counted(&days[i].Rows[j]), nil) {
 					return
 				}
 			}
@@ -123,40 +127,68 @@ func (g *gathering) fleet(ctx context.Context, url string) error {
 	return nil
 }
 
-// logs reads the logs into a collector, which keeps only sums.
-func (g *gathering) logs(ctx context.Context) error {
+// reading is how the logs of the flags are read.
+type reading struct {
+	classifier *usage.Classifier
+	reader     func() *accesslog.Reader
+	sources    []*logsource.Source
+}
+
+func (g *gathering) reading(ctx context.Context) (*reading, error) {
 	flags := &g.how.logs
-	reader, err := flags.reader()
-	if err != nil {
-		return err
+	var how reading
+	var err error
+	if how.reader, err = flags.reader(); err != nil {
+		return nil, err
 	}
-	days := logsource.Days{Begin: g.in.Begin, End: g.in.End}
-	late := logsource.Days{Begin: days.Begin, End: days.End + 1} // logs may be delivered a day later
-	var objects []iter.Seq2[*logsource.Object, error]
 	for _, text := range flags.logs {
 		source, err := logsource.Parse(ctx, text, logsource.Options{Stdin: g.a.stdin, Store: g.buckets()})
 		if err != nil {
-			return cli.Usage("a file, a pattern, s3://…, gs://…, azblob://…, or -", "--logs %s: %w", text, err)
+			return nil, cli.Usage("a file, a pattern, s3://…, gs://…, azblob://…, or -", "--logs %s: %w", text, err)
 		}
-		objects = append(objects, source.List(ctx, late))
+		how.sources = append(how.sources, source)
 	}
-	classifier, warnings, err := g.a.classifier(ctx, g.in.Config, flags)
+	var warnings []string
+	if how.classifier, warnings, err = g.a.classifier(ctx, g.in.Config, flags); err != nil {
+		return nil, err
+	}
+	g.warnings = append(g.warnings, warnings...)
+	return &how, nil
+}
+
+// list lists the logs of days. Logs may be delivered a day later.
+func (r *reading) list(ctx context.Context, days logsource.Days) iter.Seq2[*logsource.Object, error] {
+	days.End++
+	var all []iter.Seq2[*logsource.Object, error]
+	for _, s := range r.sources {
+		all = append(all, s.List(ctx, days))
+	}
+	return chained(all)
+}
+
+// logs reads the logs into a collector, which keeps only sums.
+func (g *gathering) logs(ctx context.Context) error {
+	how, err := g.reading(ctx)
 	if err != nil {
 		return err
 	}
-	g.warnings = append(g.warnings, warnings...)
-	workers := runtime.GOMAXPROCS(0)
-	collector := rollup.NewCollector(rollup.CollectorOptions{Parts: workers})
+	opt := gather.Options{Classifier: how.classifier, Workers: runtime.GOMAXPROCS(0), Reader: how.reader,
+		Days: logsource.Days{Begin: g.in.Begin, End: g.in.End}}
+	if g.how.learn != "" {
+		if g.corrected, err = g.learn(ctx, how, opt); err != nil {
+			return err
+		}
+		opt.Each = g.corrected.Each
+	}
+	objects, err := g.disk(how.list(ctx, opt.Days))
+	if err != nil {
+		return noLogs(err)
+	}
+	collector := rollup.NewCollector(rollup.CollectorOptions{Parts: opt.Workers})
 	g.close_ = append(g.close_, collector.Close)
-	done := g.watch()
-	result, err := gather.Run(ctx, chained(objects), gather.Options{
-		Classifier: classifier, Collector: collector, Workers: workers, Reader: reader, Days: days, Progress: done.progress,
-	})
-	done.end()
-	switch {
-	case errors.Is(err, logsource.ErrNone):
-		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
-	case err != nil:
+	opt.Collector = collector
+	result, err := g.gather(ctx, objects, opt)
+	if err != nil {
 		return err
 	}
 	counts, err := collector.Finish(ctx)
@@ -167,6 +199,54 @@ func (g *gathering) logs(ctx context.Context) error {
 	g.rows = append(g.rows, collector.Rows(ctx))
 	g.objects = append(g.objects, collector.Objects(ctx))
 	return nil
+}
+
+// noLogs says what to do when no log is there.
+func noLogs(err error) error {
+	if errors.Is(err, logsource.ErrNone) {
+		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
+	}
+	return err
+}
+
+// gather reads logs and shows how far it is.
+func (g *gathering) gather(ctx context.Context, objects iter.Seq2[*logsource.Object, error], opt gather.Options) (*gather.Result, error) {
+	watch := g.watch()
+	defer watch.end()
+	opt.Progress = watch.progress
+	return gather.Run(ctx, objects, opt)
+}
+
+// disk says how much disk the logs may take before they are read, and refuses what does not fit. What always fits into
+// memory is not worth a word.
+func (g *gathering) disk(list iter.Seq2[*logsource.Object, error]) (iter.Seq2[*logsource.Object, error], error) {
+	var objects []*logsource.Object
+	var bytes, compressed int64
+	for o, err := range list {
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, o)
+		bytes += max(o.Size, 0)
+		if o.Compressed() {
+			compressed += max(o.Size, 0)
+		}
+	}
+	if need := refresh.Spill(bytes, compressed); need > refresh.Spill(0, 0) {
+		left, dir := refresh.Free()
+		fmt.Fprintf(g.a.stderr, "%s, %s; up to %s of disk in %s, which has %s left\n", cli.Count(int64(len(objects)), "log"), size(bytes), size(need), dir, size(left))
+		if need > left {
+			return nil, cli.Fail("set TMPDIR to a directory with more room, choose fewer days, or use report rollup, which reads a day at a time",
+				"%w: %s may be needed in %s, and %s are left", refresh.ErrDisk, size(need), dir, size(left))
+		}
+	}
+	return func(yield func(*logsource.Object, error) bool) {
+		for _, o := range objects {
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}, nil
 }
 
 // watching shows on a terminal how many lines were read.
@@ -237,45 +317,4 @@ func (g *gathering) explain(r *gather.Result, c *rollup.Counts) {
 	if len(left) > 10 {
 		g.warn("lines are left out for %d more reasons", len(left)-10)
 	}
-}
-
-// held returns how many bytes the stores hold, by --held and the inventories.
-func (a *app) held(ctx context.Context, cfg *config.Config, how *reporting) (map[string]float64, error) {
-	out := map[string]float64{}
-	if how.inventories {
-		for i := range cfg.Stores {
-			if s := &cfg.Stores[i]; s.Inventory.Enabled() {
-				src, err := sourceOf(cfg, s.Name)
-				if err != nil {
-					return nil, err
-				}
-				held, err := a.open(ctx, src)
-				if err != nil {
-					return nil, err
-				}
-				var sum inspect.Totals
-				for rec, err := range held.Records() {
-					if err != nil {
-						held.Close()
-						return nil, err
-					}
-					sum.Add(rec.Size)
-				}
-				held.Close()
-				out[s.Name] = float64(sum.Bytes)
-			}
-		}
-	}
-	for _, text := range how.held {
-		name, size, ok := strings.Cut(text, "=")
-		n, err := humanize.ParseBytes(size)
-		if !ok || err != nil || n > 1<<60 {
-			return nil, cli.Usage("for example --held s3-use1=12TiB", "--held %q is not STORE=SIZE", text)
-		}
-		if !slices.ContainsFunc(cfg.Stores, func(s config.Store) bool { return s.Name == name }) {
-			return nil, cli.Usage("store ls lists the names", "--held %s: no store %q in the config", text, name)
-		}
-		out[name] = float64(n)
-	}
-	return out, nil
 }

@@ -2,6 +2,8 @@ package delivered
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"ociproxy/internal/accesslog"
 	"ociproxy/internal/traffic"
@@ -19,9 +21,19 @@ type Factor struct {
 
 // Factors are the factors of all classes. They do not change, and are safe for concurrent use. A nil *Factors corrects nothing.
 type Factors struct {
-	days map[traffic.Day]bool
-	of   map[Class]Factor
+	days    map[traffic.Day]bool
+	of      map[Class]Factor
+	unequal []Unequal
 }
+
+// Known reports whether anything was learned.
+func (f *Factors) Known() bool { return f != nil && len(f.of) > 0 }
+
+// Days returns the days from which was learned, in order.
+func (f *Factors) Days() []traffic.Day { return slices.Sorted(maps.Keys(f.days)) }
+
+// Unequal returns the stores and days from which nothing was learned although they have logs.
+func (f *Factors) Unequal() []Unequal { return f.unequal }
 
 // Of returns the factor of a class, or of the narrowest wider class of which enough is known. Without one the ratio is 1.
 func (f *Factors) Of(c Class) Factor {
@@ -45,14 +57,20 @@ func (e *OwnDayError) Error() string {
 
 // Apply corrects the bytes of a line of the proxy's log that counts for use. The error is an [*OwnDayError].
 func (f *Factors) Apply(use *usage.Use, rec *accesslog.Record) error {
+	_, _, err := f.apply(use, rec)
+	return err
+}
+
+// apply also returns the factor, and whether the line is one that has a factor.
+func (f *Factors) apply(use *usage.Use, rec *accesslog.Record) (of Factor, ok bool, err error) {
 	if f == nil || !is(&use.Key) || use.Source != traffic.FromProxy {
-		return nil
+		return Factor{}, false, nil
 	}
 	if f.days[use.Day] {
-		return &OwnDayError{use.Day}
+		return Factor{}, false, &OwnDayError{use.Day}
 	}
-	ratio := f.Of(Class{Store: use.Store, Kind: KindOf(rec.UserAgent), Size: SizeOf(rec.Size)}).Ratio
-	use.Bytes *= ratio
-	use.Squares *= ratio * ratio
-	return nil
+	of = f.Of(Class{Store: use.Store, Kind: KindOf(rec.UserAgent), Size: SizeOf(rec.Size)})
+	use.Bytes *= of.Ratio
+	use.Squares *= of.Ratio * of.Ratio
+	return of, true, nil
 }

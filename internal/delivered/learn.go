@@ -1,7 +1,10 @@
 package delivered
 
 import (
+	"cmp"
 	"math"
+	"slices"
+	"strings"
 
 	"ociproxy/internal/accesslog"
 	"ociproxy/internal/traffic"
@@ -10,7 +13,7 @@ import (
 
 // Learner sums what was asked for and what was sent. The zero Learner is ready to use. It is not safe for concurrent use.
 type Learner struct {
-	sums  map[traffic.Day]map[Class]*sum
+	sums  map[traffic.Day]map[Class]*both
 	sizes map[string]Size // by digest
 	asked map[string]ask  // by the id of the redirect
 	// Dropped counts lines that were not learned from because a bound was reached.
@@ -20,7 +23,18 @@ type Learner struct {
 // sum is of one class and day.
 type sum struct {
 	requests, asked, sent float64
+	lines                 float64 // of the store's log; the proxy's has requests
 }
+
+func (s *sum) add(o *sum) {
+	s.requests += o.requests
+	s.asked += o.asked
+	s.sent += o.sent
+	s.lines += o.lines
+}
+
+// both are the sums of pairs of lines with the same id, and those of lines without one.
+type both struct{ pairs, plain sum }
 
 // ask is a redirect whose line in the store's log is awaited.
 type ask struct {
@@ -34,13 +48,13 @@ const maxEntries = 1 << 20
 
 // Add takes a line of a log, and what it counts for. Add the proxy's lines of a day before the stores': only the proxy knows the
 // sizes of all blobs. Where both have the id of a redirect, a pair of lines counts, and lines that were lost do not matter.
-// Other lines are only summed up, so that lost ones look like cut downloads.
+// Other lines are only summed up, so that lost ones would look like cut downloads: [Learner.Factors] compares how many there are.
 func (l *Learner) Add(use *usage.Use, rec *accesslog.Record) {
 	if !is(&use.Key) {
 		return
 	}
 	if l.sums == nil {
-		l.sums, l.sizes, l.asked = map[traffic.Day]map[Class]*sum{}, map[string]Size{}, map[string]ask{}
+		l.sums, l.sizes, l.asked = map[traffic.Day]map[Class]*both{}, map[string]Size{}, map[string]ask{}
 	}
 	class := Class{Store: use.Store, Kind: KindOf(rec.UserAgent), Size: SizeOf(rec.Size)}
 	if use.Source == traffic.FromProxy {
@@ -50,16 +64,17 @@ func (l *Learner) Add(use *usage.Use, rec *accesslog.Record) {
 	if class.Size == 0 {
 		class.Size = l.sizes[use.Digest]
 	}
-	s := l.at(use.Day, class)
 	if use.RID == "" {
+		s := &l.at(use.Day, class).plain
 		s.sent += use.Bytes
+		s.lines += use.Requests
 		return
 	}
 	was, ok := l.asked[use.RID]
 	if !ok {
 		return // the proxy has no line of it
 	}
-	s = l.at(use.Day, was.class)
+	s := &l.at(use.Day, was.class).pairs
 	if !was.found {
 		s.asked += was.bytes
 		s.requests++
@@ -77,7 +92,7 @@ func (l *Learner) proxied(use *usage.Use, class Class) {
 		l.sizes[use.Digest] = class.Size
 	}
 	if use.RID == "" {
-		s := l.at(use.Day, class)
+		s := &l.at(use.Day, class).plain
 		s.asked += use.Bytes
 		s.requests += use.Requests
 		return
@@ -90,50 +105,84 @@ func (l *Learner) proxied(use *usage.Use, class Class) {
 	l.asked[use.RID] = ask{class: class, bytes: use.Bytes / use.Requests}
 }
 
-func (l *Learner) at(day traffic.Day, class Class) *sum {
+func (l *Learner) at(day traffic.Day, class Class) *both {
 	of := l.sums[day]
 	if of == nil {
-		of = map[Class]*sum{}
+		of = map[Class]*both{}
 		l.sums[day] = of
 	}
 	s := of[class]
 	if s == nil {
-		s = &sum{}
+		s = &both{}
 		of[class] = s
 	}
 	return s
 }
 
-// enough is how many requests a class needs to have a factor of its own: with 500, one cut download more or less is 0.2 %.
-const enough = 500
+// Unequal is a store and day of which lines without ids were not learned from: the logs of the store and of the proxy have
+// another number of requests, so that their difference would look like cut downloads.
+type Unequal struct {
+	Store    string
+	Day      traffic.Day
+	Complete float64 // requests in the store's log ÷ those in the proxy's
+}
+
+// unequal finds the stores that have no log of a day, or another number of requests in it than the proxy has.
+func unequal(of map[Class]*both, day traffic.Day) map[string]Unequal {
+	sums := map[string]*sum{}
+	for class, s := range of {
+		if sums[class.Store] == nil {
+			sums[class.Store] = &sum{}
+		}
+		sums[class.Store].add(&s.plain)
+	}
+	out := map[string]Unequal{}
+	for store, s := range sums {
+		if s.lines+s.requests > 0 && math.Abs(s.lines-s.requests) > (1-usage.Enough)*s.requests {
+			out[store] = Unequal{store, day, s.lines / max(s.requests, 1)}
+		}
+	}
+	return out
+}
+
+// Enough is how many requests a class needs to have a factor of its own: with 500, one cut download more or less is 0.2 %.
+const Enough = 500
 
 // Factors returns what was learned until now.
 func (l *Learner) Factors() *Factors {
 	f := &Factors{days: map[traffic.Day]bool{}, of: map[Class]Factor{}}
 	byClass := map[Class]map[traffic.Day]*sum{}
 	for day, of := range l.sums {
-		f.days[day] = true
+		left := unequal(of, day)
 		for class, s := range of {
-			seen := map[Class]bool{}
-			for _, wide := range class.wider() {
-				if seen[wide] {
+			known := s.pairs
+			if _, ok := left[class.Store]; !ok {
+				known.add(&s.plain)
+			}
+			if known.asked == 0 {
+				continue
+			}
+			f.days[day] = true
+			for i, wide := range class.wider() {
+				if slices.Contains(class.wider()[:i], wide) {
 					continue
 				}
-				seen[wide] = true
 				if byClass[wide] == nil {
 					byClass[wide] = map[traffic.Day]*sum{}
 				}
-				all := byClass[wide][day]
-				if all == nil {
-					all = &sum{}
-					byClass[wide][day] = all
+				if byClass[wide][day] == nil {
+					byClass[wide][day] = &sum{}
 				}
-				all.requests += s.requests
-				all.asked += s.asked
-				all.sent += s.sent
+				byClass[wide][day].add(&known)
+			}
+		}
+		for _, u := range left {
+			if u.Complete > 0 { // the others have no log, as canonical has none
+				f.unequal = append(f.unequal, u)
 			}
 		}
 	}
+	slices.SortFunc(f.unequal, func(a, b Unequal) int { return cmp.Or(strings.Compare(a.Store, b.Store), cmp.Compare(a.Day, b.Day)) })
 	for class, days := range byClass {
 		if one, ok := factor(days); ok {
 			f.of[class] = one
@@ -146,11 +195,9 @@ func (l *Learner) Factors() *Factors {
 func factor(days map[traffic.Day]*sum) (f Factor, ok bool) {
 	var all sum
 	for _, s := range days {
-		all.requests += s.requests
-		all.asked += s.asked
-		all.sent += s.sent
+		all.add(s)
 	}
-	if all.requests < enough || all.asked <= 0 {
+	if all.requests < Enough || all.asked <= 0 {
 		return Factor{}, false
 	}
 	f = Factor{Ratio: all.sent / all.asked, Requests: all.requests, Days: len(days), Error: math.NaN()}

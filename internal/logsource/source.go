@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,6 +96,12 @@ type Object struct {
 	Modified time.Time
 	Day      traffic.Day // in the name; 0: it has none
 	Hidden   string      // why it cannot be read, "": it can
+}
+
+// Compressed reports whether the object is compressed, by its name.
+func (o *Object) Compressed() bool {
+	ext := path.Ext(o.Name)
+	return ext == ".gz" || ext == ".zst"
 }
 
 // String names the object for messages.

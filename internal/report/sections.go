@@ -107,7 +107,11 @@ func (r *Report) sections(top int) []*section {
 	if len(r.Other) > 0 {
 		all = append(all, r.otherSection(top))
 	}
-	return append(all, r.sourceSection(top))
+	all = append(all, r.sourceSection(top))
+	if len(r.Delivered) > 0 {
+		all = append(all, r.deliveredSection(top))
+	}
+	return all
 }
 
 func (r *Report) monthSection() *section {
@@ -297,14 +301,38 @@ func (r *Report) sourceSection(top int) *section {
 		for _, t := range c.Told {
 			told[string(t.Source)] = count(t.Requests) + " (" + size(t.Bytes) + ")"
 		}
-		days, complete := c.First, "-"
-		if c.Days > 1 {
-			days = fmt.Sprintf("%s to %s (%d)", c.First, c.Last, c.Days)
-		}
+		complete := "-"
 		if c.Complete > 0 {
 			complete = percent(c.Complete)
 		}
-		s.row(top, c.Store, days, string(c.Count), c.Why, cmp.Or(told["store"], "-"), cmp.Or(told["proxy"], "-"), cmp.Or(told["prometheus"], "-"), complete)
+		s.row(top, c.Store, daySpan(c.First, c.Last, c.Days), string(c.Count), c.Why, cmp.Or(told["store"], "-"), cmp.Or(told["proxy"], "-"), cmp.Or(told["prometheus"], "-"), complete)
 	}
 	return s
+}
+
+func (r *Report) deliveredSection(top int) *section {
+	learned := r.Delivered[0].Learned
+	from := learned[0]
+	if n := len(learned); n > 1 {
+		from = fmt.Sprintf("%s to %s (%s)", from, learned[n-1], cli.Count(int64(n), "day"))
+	}
+	s := newSection("delivered", "Cut downloads", "What clients asked for, by the proxy's log, and what they got of it, as learned from "+from+".", "",
+		"STORE", "DAYS", "#ASKED", "#SENT", "#FACTOR", "#MAY BE OFF")
+	for i := range r.Delivered {
+		d := &r.Delivered[i]
+		off := "not known"
+		if d.Error > 0 {
+			off = "± " + percent(d.Error)
+		}
+		s.row(top, d.Store, daySpan(d.First, d.Last, d.Days), size(d.Asked), size(d.Sent), fmt.Sprintf("%.3f", d.Factor), off)
+	}
+	return s
+}
+
+// daySpan names n days between two.
+func daySpan(first, last string, n int) string {
+	if n <= 1 {
+		return first
+	}
+	return fmt.Sprintf("%s to %s (%d)", first, last, n)
 }

@@ -41,6 +41,7 @@ type sum struct {
 	downloads                     float64
 	lines                         int64
 	variance                      float64 // of bytes
+	sampled                       float64 // bytes of rows that have a variance
 }
 
 func (s *sum) add(o *sum) {
@@ -51,15 +52,31 @@ func (s *sum) add(o *sum) {
 	s.downloads += o.downloads
 	s.lines += o.lines
 	s.variance += o.variance
+	s.sampled += o.sampled
 }
 
 // done returns the result.
 func (s *sum) done() Sum {
 	out := Sum{Requests: s.requests, Bytes: s.bytes, USD: s.usd}
-	if s.variance > 0 && s.bytes > 0 {
-		out.Error = confidence * math.Sqrt(s.variance) / s.bytes
+	if s.bytes > 0 {
+		out.Error = halfWidth(s.sampled, s.variance) / s.bytes
 	}
 	return out
+}
+
+// halfWidth returns how far the bytes of a sample may be off, with 95 % confidence, by their estimated variance.
+//
+// Each request has its line with the same probability, whatever other lines there are. So lines of one pull need no
+// correction, but the few lines that have most of the bytes do: where the sample happens to miss them, both the sum and its
+// variance are too small. So this is not 1.96 standard deviations of the sum but the upper end of a score interval, as for a
+// count: variance ÷ sampled is the bytes that one typical line stands for, and sampled² ÷ variance is how many such lines
+// there are.
+func halfWidth(sampled, variance float64) float64 {
+	if sampled <= 0 || variance <= 0 {
+		return 0
+	}
+	z, line := confidence, variance/sampled
+	return z*z/2*line + z*math.Sqrt(variance+z*z/4*line*line)
 }
 
 // confidence is how many standard deviations of a normal distribution have 95 % of it.
@@ -121,6 +138,9 @@ func into[K comparable](m map[K]*sum, key K, one *sum) {
 // price returns what a row counts for, at the rates of its month.
 func (s *sums) price(r *traffic.Row) sum {
 	out := sum{requests: r.Requests, bytes: r.Bytes, lines: r.Lines, variance: varianceOf(r)}
+	if out.variance > 0 {
+		out.sampled = r.Bytes
+	}
 	if r.Operation == traffic.Get && ofClients(r) {
 		out.downloads = r.Requests
 	}

@@ -39,6 +39,8 @@ type Report struct {
 	Left []Left `json:"left"`
 	// Sources says for each store and day which source counted, and why.
 	Sources []Choice `json:"sources"`
+	// Delivered says what was corrected because clients cut downloads, where it was learned on other days.
+	Delivered []Delivered `json:"delivered,omitempty"`
 	// Billed sets the estimate, the logs and the provider's cost data side by side, where --billing names some.
 	Billed *focus.Comparison `json:"billed,omitempty"`
 	// Items lists every item of a real bill and how it is treated here.
@@ -206,6 +208,23 @@ type Told struct {
 	Source   traffic.Source `json:"source"`
 	Requests float64        `json:"requests"`
 	Bytes    float64        `json:"bytes"`
+}
+
+// Delivered is how what the proxy's log says of a store was corrected: the proxy knows what clients ask for, and not what they
+// got.
+type Delivered struct {
+	Store string `json:"store"`
+	First string `json:"first"` // day
+	Last  string `json:"last"`  // day
+	Days  int    `json:"days"`
+	// Asked and Sent are bytes, Factor is Sent ÷ Asked.
+	Asked  float64 `json:"asked"`
+	Sent   float64 `json:"sent"`
+	Factor float64 `json:"factor"`
+	// Error is how far Factor may be off because days differ, with 95 % confidence; 0: not known, of one day was learned.
+	Error float64 `json:"error"`
+	// Learned are the days with the logs of stores from which the factor is.
+	Learned []string `json:"learned"`
 }
 
 // Item is one item of a real bill, and how a report treats it.

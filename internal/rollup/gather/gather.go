@@ -19,7 +19,7 @@ import (
 // Options of [Run].
 type Options struct {
 	Classifier *usage.Classifier
-	// Collector gets what counts. It needs a part for each of the Workers.
+	// Collector gets what counts. It needs a part for each of the Workers. nil: only Each gets it.
 	Collector *rollup.Collector
 	Workers   int // how many logs are read at once; at least 1
 	// Reader makes the reader of a worker; nil: one that finds out the format of each line.
@@ -73,7 +73,10 @@ func Run(ctx context.Context, objects iter.Seq2[*logsource.Object, error], opt O
 	var workers sync.WaitGroup
 	each := make([]*worker, max(opt.Workers, 1))
 	for i := range each {
-		w := &worker{opt: &opt, part: opt.Collector.Part(i), reader: &accesslog.Reader{}}
+		w := &worker{opt: &opt, part: &rollup.Part{}, reader: &accesslog.Reader{}}
+		if opt.Collector != nil {
+			w.part = opt.Collector.Part(i)
+		}
 		if opt.Reader != nil {
 			w.reader = opt.Reader()
 		}
@@ -209,6 +212,9 @@ func (w *worker) count(rec *accesslog.Record) error {
 	}
 	if !slices.Contains(w.result.From, use.Source) {
 		w.result.From = append(w.result.From, use.Source)
+	}
+	if w.opt.Collector == nil {
+		return nil
 	}
 	req := rollup.Request{Key: &use.Key, Count: use.Requests, Bytes: use.Bytes, ID: use.RequestID, At: rec.Time}
 	if use.Operation == traffic.Get && (use.Class == traffic.Client || use.Class == traffic.Endpoint) {

@@ -156,7 +156,7 @@ func (p *Plan) list(ctx context.Context, s *logsource.Source) error {
 		}
 		u.LogObjects++
 		u.Bytes += o.Size
-		if ext := path.Ext(o.Name); ext == ".gz" || ext == ".zst" {
+		if o.Compressed() {
 			u.compressed += o.Size
 		}
 		if u.LogObjects <= rollup.MaxCovers {

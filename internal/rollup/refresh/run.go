@@ -83,10 +83,25 @@ const (
 
 // spill is how much a unit may spill.
 func (p *Plan) spill(u *Unit) int64 {
-	if u.Bytes < inMemory {
+	return Spill(u.Bytes, u.compressed)
+}
+
+// Spill is how many bytes of disk logs may take while they are read: bytes of logs, of which some are compressed.
+func Spill(bytes, compressed int64) int64 {
+	if bytes < inMemory {
 		return least
 	}
-	return least + int64(float64(u.Bytes-u.compressed)*perPlain+float64(u.compressed)*perCompressed)
+	return least + int64(float64(bytes-compressed)*perPlain+float64(compressed)*perCompressed)
+}
+
+// Free returns the directory for temporary files, and how many bytes its disk has left for this user.
+func Free() (left int64, dir string) {
+	dir = os.TempDir()
+	left, err := free(dir)
+	if err != nil {
+		return 0, dir
+	}
+	return left, dir
 }
 
 // Run makes the files of the units that are due. A unit that fails does not keep the others from being made. The error
