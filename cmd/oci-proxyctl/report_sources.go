@@ -35,6 +35,7 @@ type gathering struct {
 	objects  []iter.Seq2[*traffic.Object, error]
 	warnings []string
 	close_   []func()
+	once     *once
 }
 
 func (g *gathering) close() {
@@ -53,8 +54,12 @@ func (g *gathering) all(ctx context.Context) error {
 	if url == "" && len(g.how.logs.logs)+len(g.how.rollups) == 0 {
 		return cli.Usage("--prometheus URL, --logs FILE or --rollup DIRECTORY", "no source to report from")
 	}
+	opt := rollup.Options{Begin: g.in.Begin, End: g.in.End, Store: g.buckets()}
+	var err error
+	if g.once, err = newOnce(ctx, g.how, opt); err != nil {
+		return err
+	}
 	for _, from := range g.how.rollups {
-		opt := rollup.Options{Begin: g.in.Begin, End: g.in.End, Store: g.buckets()}
 		g.rows = append(g.rows, rollup.Read(ctx, from, opt))
 		g.objects = append(g.objects, rollup.ReadObjects(ctx, from, opt))
 	}
@@ -146,7 +151,8 @@ func (g *gathering) logs(ctx context.Context) error {
 	collector := rollup.NewCollector(rollup.CollectorOptions{Parts: workers})
 	g.close_ = append(g.close_, collector.Close)
 	done := g.watch()
-	result, err := gather.Run(ctx, chained(objects), gather.Options{
+	var rolled int64
+	result, err := gather.Run(ctx, g.once.only(chained(objects), &rolled), gather.Options{
 		Classifier: classifier, Collector: collector, Workers: workers, Reader: reader, Days: days, Progress: done.progress,
 	})
 	done.end()
@@ -156,6 +162,9 @@ func (g *gathering) logs(ctx context.Context) error {
 	counts, err := collector.Finish(ctx)
 	if err != nil {
 		return err
+	}
+	if rolled > 0 {
+		g.warn("%s not read: roll-ups have the same lines", cli.Count(rolled, "log"))
 	}
 	g.explain(result, counts)
 	g.rows = append(g.rows, collector.Rows(ctx))
