@@ -192,6 +192,9 @@ func (a *app) makeReport(ctx context.Context, how *reporting, charges bool) (*re
 	case err != nil:
 		return nil, nil, nil, err
 	case len(r.Flows)+len(r.Other) == 0:
+		for _, w := range g.warnings { // they may say why
+			a.warn("%s", strings.TrimSpace(cli.OneLine(w)))
+		}
 		return nil, nil, nil, cli.Fail("choose other days with --begin and --end, or another source", "no source has traffic of the config's stores from %s to %s", begin, end-1)
 	}
 	r.Warnings = append(r.Warnings, g.warnings...)

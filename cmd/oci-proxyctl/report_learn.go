@@ -61,8 +61,9 @@ func (g *gathering) learn(ctx context.Context, how *reading, opt gather.Options)
 			}
 			return nil
 		}
-		if _, err := g.gather(ctx, how.list(ctx, opt.Days), opt); err != nil {
-			return nil, err
+		each, rolled := once{seen: map[string]bool{}}, int64(0) // what a roll-up has is learned from all the same
+		if _, err := g.gather(ctx, each.only(how.list(ctx, opt.Days), &rolled), opt); err != nil {
+			return nil, noLogs(err)
 		}
 	}
 	f := learner.Factors()

@@ -42,6 +42,7 @@ type gathering struct {
 	// corrected is what --learn changes; nil: nothing.
 	corrected *delivered.Correction
 	learned   []traffic.Day // the days from which
+	once      *once         // which logs were read
 }
 
 func (g *gathering) close() {
@@ -57,11 +58,17 @@ func (g *gathering) warn(format string, args ...any) {
 // all opens every source and puts their rows into the input.
 func (g *gathering) all(ctx context.Context) error {
 	url := cmp.Or(g.how.prometheus, g.a.env(prometheusVariable))
+	opt := rollup.Options{Begin: g.in.Begin, End: g.in.End, Store: g.buckets()}
 	for _, from := range g.how.rollups {
 		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(from, ":*?[") {
 			return cli.Fail("name what report rollup --into has made: docs/rollups.md", "--rollup: no directory %q", from)
 		}
-		opt := rollup.Options{Begin: g.in.Begin, End: g.in.End, Store: g.buckets()}
+	}
+	var err error
+	if g.once, err = newOnce(ctx, g.how, opt); err != nil {
+		return err
+	}
+	for _, from := range g.how.rollups {
 		g.rows = append(g.rows, rollup.Read(ctx, from, opt))
 		g.objects = append(g.objects, rollup.ReadObjects(ctx, from, opt))
 	}
@@ -180,7 +187,8 @@ func (g *gathering) logs(ctx context.Context) error {
 		}
 		opt.Each = g.corrected.Each
 	}
-	objects, err := g.disk(how.list(ctx, opt.Days))
+	var rolled int64
+	objects, err := g.disk(g.once.only(how.list(ctx, opt.Days), &rolled))
 	if err != nil {
 		return noLogs(err)
 	}
@@ -194,6 +202,9 @@ func (g *gathering) logs(ctx context.Context) error {
 	counts, err := collector.Finish(ctx)
 	if err != nil {
 		return err
+	}
+	if rolled > 0 {
+		g.warn("%s not read: roll-ups have the same lines", cli.Count(rolled, "log"))
 	}
 	g.explain(result, counts)
 	g.rows = append(g.rows, collector.Rows(ctx))

@@ -226,7 +226,15 @@ func (s *sums) warn(t *tally, r *Report) {
 	if s.w.in.Objects != nil && t.several() {
 		note("logs of the stores and of the proxy tell of the same blobs: the table of blobs is left out; give one kind of log to see it")
 	}
+	if s.folded {
+		note("the logs have more than %s repositories: the smallest are counted together as %s, and a small one that is shown may have less than it had",
+			count(maxRepositories), Others)
+	}
 	for _, c := range r.Sources {
+		if c.Complete > 2-usage.Enough {
+			note("the log of %s from %s to %s has %s of the requests that the proxy sent there: clients use the store without the proxy, or lines count twice",
+				c.Store, c.First, c.Last, percent(c.Complete))
+		}
 		if c.Complete > 0 && c.Complete < usage.Enough {
 			note("the log of %s from %s to %s has %s of the requests that the proxy sent there (below %s): nothing is scaled up",
 				c.Store, c.First, c.Last, percent(c.Complete), percent(usage.Enough))

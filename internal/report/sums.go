@@ -1,8 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"iter"
+	"maps"
 	"math"
+	"slices"
 
 	"ociproxy/internal/bill"
 	"ociproxy/internal/place"
@@ -18,6 +21,7 @@ type sums struct {
 	flows        map[flowKey]*sum
 	other        map[flowKey]*sum
 	repositories map[periodName]*sum
+	folded       bool // repositories: the smallest are together
 	left         map[leftKey]*leftSum
 	digests      map[string]*Object
 	charges      map[chargeKey]*charge // nil: nobody asked for them
@@ -122,8 +126,31 @@ func (s *sums) add(r *traffic.Row) {
 		s.leave(r, &one)
 		if r.Repository != "" {
 			into(s.repositories, periodName{key.period, r.Repository}, &one)
+			if len(s.repositories) > maxRepositories {
+				s.fold()
+			}
 		}
 	}
+}
+
+// maxRepositories is how many repositories of all periods are kept. Strangers make names up.
+const maxRepositories = 100_000
+
+// Others is the name for all repositories that are not kept: no repository can have it.
+const Others = "(others)"
+
+// fold adds up the smaller half of the repositories, in each period.
+func (s *sums) fold() {
+	keys := slices.SortedFunc(maps.Keys(s.repositories), func(a, b periodName) int {
+		return cmp.Or(cmp.Compare(s.repositories[b].bytes, s.repositories[a].bytes), comparePeriods(a, b))
+	})
+	for _, k := range keys[len(keys)/2:] {
+		if k.name != Others {
+			into(s.repositories, periodName{k.period, Others}, s.repositories[k])
+			delete(s.repositories, k)
+		}
+	}
+	s.folded = true
 }
 
 func into[K comparable](m map[K]*sum, key K, one *sum) {

@@ -150,6 +150,10 @@ func (c *Classifier) stored(rec *accesslog.Record) (Use, Why) {
 		use.Client = site.place // through an endpoint of the provider's network, or the provider itself
 	}
 	use.Class = c.classOf(rec, site, &use)
+	if use.Class == traffic.Copy && use.Operation != traffic.CopyOf && use.Operation != traffic.Put {
+		// The source's bytes go to another bucket, not to whoever asked for the copy. No log says where that bucket is.
+		use.Client = place.Place{Cloud: site.place.Cloud}
+	}
 	if use.RequestID = rec.RequestID; use.Class == traffic.Copy || use.Operation == traffic.Delete {
 		use.RequestID += " " + rec.Operation + " " + rec.Key // one request has several lines
 	}

@@ -129,7 +129,8 @@ func TestClassify(t *testing.T) {
 		{"an upload", s3("layers-fra", "203.0.113.9", user, "REST.PUT.PART", "200", "-", "x"), "s3-fra own put aws/eu-central-1 0 blob"},
 		{"our list", s3("layers-fra", "203.0.113.9", user, "REST.GET.BUCKET", "200", "900", "x"), "s3-fra own list aws/eu-central-1 900 blob"},
 		{"a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT", "200", "200", "x"), "s3-fra copy copy aws/eu-central-1 200 blob"},
-		{"the read of a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT_GET", "200", "-", "x"), "s3-fra copy other aws/eu-central-1 0 blob"},
+		{"the read of a copy", s3("layers-fra", "203.0.113.9", user, "REST.COPY.OBJECT_GET", "200", "500", "x"), "s3-fra copy other aws 500 blob"},
+		{"replication of an object to a bucket of another region", s3("layers-fra", "-", "arn:aws:sts::5:assumed-role/r/s3-replication", "REST.GET.OBJECT", "200", "500", "x"), "s3-fra copy get aws 500 blob"},
 		{"replication", s3("layers-fra", "-", "arn:aws:sts::5:assumed-role/r/s3-replication", "REST.PUT.OBJECT", "200", "-", "x"), "s3-fra copy put aws/eu-central-1 0 blob"},
 		{"expiry", s3("layers-fra", "-", "AmazonS3", "S3.EXPIRE.OBJECT", "-", "-", "-"), "s3-fra lifecycle delete aws/eu-central-1 0 blob"},
 		{"CloudFront", s3("layers-fra", "-", "svc:cloudfront.amazonaws.com", get, "200", "9000", "-"), "s3-fra origin get aws/eu-central-1 9000 blob"},
@@ -153,7 +154,7 @@ func TestClassify(t *testing.T) {
 		{"Azure's network", azure("10.0.0.4:5", "GetBlob", "200", "4096", "x", anonymous), "az endpoint get azure/westeurope 4096 blob"},
 		{"a shared address", azure("100.64.0.4:5", "GetBlob", "200", "4096", "x", anonymous), "az endpoint get azure/westeurope 4096 blob"},
 		{"an upload to Azure", azure("192.0.2.1:5", "PutBlockList", "201", "0", "x", `{"type":"OAuth","requester":{"objectId":"o"}}`), "az own put  0 blob"},
-		{"the read of a copy at Azure", azure("192.0.2.1:5", "CopyBlobSource", "200", "0", "x", `{"type":"OAuth"}`), "az copy other  0 blob"},
+		{"the read of a copy at Azure", azure("192.0.2.1:5", "CopyBlobSource", "200", "0", "x", `{"type":"OAuth"}`), "az copy other azure 0 blob"},
 		{"Azure's lifecycle", azure("", "DeleteBlob", "202", "0", "OLCMScanner", `{"type":"TrustedAccess"}`), "az lifecycle delete azure/westeurope 0 blob"},
 		{"Azure does not say", azure("192.0.2.1:5", "GetBlob", "200", `""`, "x", anonymous), "az client get  0 blob unsized"},
 

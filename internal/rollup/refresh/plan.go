@@ -146,7 +146,7 @@ func (p *Plan) list(ctx context.Context, s *logsource.Source) error {
 		}
 		u := units[o.Day]
 		if u == nil {
-			u = &Unit{Logs: s.String(), Day: dayName(o.Day), State: New, from: s, day: o.Day}
+			u = &Unit{Logs: s.String(), Day: DayName(o.Day), State: New, from: s, day: o.Day}
 			if !p.opt.Shard.Mine(u.number()) {
 				others[o.Day] = true
 				continue
@@ -160,7 +160,7 @@ func (p *Plan) list(ctx context.Context, s *logsource.Source) error {
 			u.compressed += o.Size
 		}
 		if u.LogObjects <= rollup.MaxCovers {
-			u.covers = append(u.covers, cover(o))
+			u.covers = append(u.covers, Cover(o))
 		}
 	}
 	p.Others += len(others)
@@ -170,7 +170,8 @@ func (p *Plan) list(ctx context.Context, s *logsource.Source) error {
 	return nil
 }
 
-func dayName(d traffic.Day) string {
+// DayName returns the day in the name of a log, as [rollup.Meta] has it.
+func DayName(d traffic.Day) string {
 	if d == 0 {
 		return rollup.Undated
 	}
@@ -182,7 +183,8 @@ func hash(text string) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-func cover(o *logsource.Object) rollup.Cover {
+// Cover returns what stands for a log object in the metadata of a roll-up.
+func Cover(o *logsource.Object) rollup.Cover {
 	return rollup.Cover{Name: hash(o.Name), Content: hash(o.Version + " " + strconv.FormatInt(o.Size, 10))}
 }
 

@@ -212,7 +212,7 @@ func (p *Plan) try(ctx context.Context, u *Unit, r *Report, left *usage.Left, pr
 	m := rollup.Meta{Logs: u.Logs, LogDay: u.Day, Made: p.opt.Now().UTC().Truncate(time.Second), Counts: *counts, From: got.From}
 	u.covers = nil
 	for _, o := range got.Read {
-		u.covers = append(u.covers, cover(o))
+		u.covers = append(u.covers, Cover(o))
 	}
 	sortCovers(u.covers)
 	m.Covers = u.covers
