@@ -34,6 +34,7 @@ type Options struct {
 	Prices, Volume float64
 
 	rates  func(*tariff) rates // nil: atUsual
+	last   bool                // prices are at their last step where nothing says at which step they begin
 	filled map[string]bool     // stores that hold everything today, by name; nil: those that are active
 }
 
@@ -53,6 +54,7 @@ type World struct {
 	fixed   []int
 	tariff  *tariff
 	loose   []string // clients whose options are an approximation
+	begins  bool     // some price has steps, and nothing says at which it begins
 }
 
 // client is one client of the problem: all of a place's demand, or its hot or cold part.
