@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"math"
 
 	"ociproxy/internal/plan/solve"
 )
@@ -75,7 +76,7 @@ func (w *World) stepped(ctx context.Context, opt *solve.Options) (*stepped, erro
 	s.bill = func(open []int) float64 {
 		o, err := w.Of(w.free(open))
 		if err != nil {
-			return w.problem.Clients[0].Options[0].USD // not reached: each client has an option without a site
+			return math.Inf(1) // not reached: canonical, which every set has, is an option of each client
 		}
 		return o.Total() + s.slack
 	}
@@ -108,7 +109,10 @@ func (w *World) warm(ctx context.Context, opt *solve.Options) error {
 	return nil
 }
 
-// correct takes the slack back out of a result.
+// correct takes the slack back out of a result. Where only the round trips count, the objective has none.
 func (s *stepped) correct(r *solve.Result) {
-	r.USD, r.Objective, r.Bound = r.USD-s.slack, r.Objective-s.slack, r.Bound-s.slack
+	r.USD -= s.slack
+	if s.problem != nil && !math.IsInf(s.problem.PerMS, 1) {
+		r.Objective, r.Bound = r.Objective-s.slack, r.Bound-s.slack
+	}
 }
