@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"math"
+	"slices"
 
 	"ociproxy/internal/plan/solve"
 )
@@ -62,12 +63,7 @@ func (w *World) stepped(ctx context.Context, opt *solve.Options) (*stepped, erro
 	if err := w.warm(ctx, opt); err != nil {
 		return nil, err
 	}
-	its := w.opt
-	its.rates = w.lowest()
-	low, err := New(its)
-	if err != nil {
-		return nil, err
-	}
+	low := w.at(w.lowest())
 	s := &stepped{problem: low.problem, slack: low.tariff.slack()}
 	s.problem.Budget = w.problem.Budget
 	if s.problem.Budget > 0 {
@@ -81,6 +77,33 @@ func (w *World) stepped(ctx context.Context, opt *solve.Options) (*stepped, erro
 		return o.Total() + s.slack
 	}
 	return s, nil
+}
+
+// at returns the same world with the problem at other rates. The bills of its sets are those of w.
+func (w *World) at(how func(*tariff) rates) *World {
+	v, t, p := *w, *w.tariff, *w.problem
+	v.tariff, v.problem, t.w = &t, &p, &v
+	t.choose(how)
+	p.Sites = slices.Clone(p.Sites)
+	for i := range p.Sites {
+		p.Sites[i].USD = t.site(i)
+	}
+	priced := func(k int, options []solve.Option) []solve.Option {
+		options = slices.Clone(options)
+		for i := range options {
+			options[i].USD = t.serve(k, options[i].Site)
+		}
+		return options
+	}
+	p.Clients = slices.Clone(p.Clients)
+	for k := range p.Clients {
+		c := &p.Clients[k]
+		c.Options = priced(k, c.Options)
+		for i := range c.Options {
+			c.Options[i].Instead = priced(k, c.Options[i].Instead)
+		}
+	}
+	return &v
 }
 
 // warm lets a search start from the best set at the rates that a bill has: those of a payer who uses little, then those
@@ -100,11 +123,7 @@ func (w *World) warm(ctx context.Context, opt *solve.Options) error {
 			return err
 		}
 		opt.Start, how.Start = r.Open, r.Open
-		its := w.opt
-		its.rates = of(w.tariff.book.BillAfter(w.tariff.uses(o), w.tariff.before))
-		if at, err = New(its); err != nil {
-			return err
-		}
+		at = w.at(of(w.tariff.book.BillAfter(w.tariff.uses(o), w.tariff.before)))
 	}
 	return nil
 }

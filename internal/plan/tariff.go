@@ -149,11 +149,13 @@ func newTariff(w *World, book *bill.Book) *tariff {
 		w.begins = len(unknown) > 0
 	}
 	t.copies()
-	choose := w.opt.rates
-	if choose == nil {
-		choose = atUsual
-	}
-	known, r := map[bill.Meter]float64{}, choose(t)
+	t.choose(atUsual)
+	return t
+}
+
+// choose sets the rates.
+func (t *tariff) choose(how func(*tariff) rates) {
+	known, r := map[bill.Meter]float64{}, how(t)
 	t.rate = func(m bill.Meter) float64 {
 		usd, ok := known[m]
 		if !ok {
@@ -162,7 +164,6 @@ func newTariff(w *World, book *bill.Book) *tariff {
 		}
 		return usd
 	}
-	return t
 }
 
 // flat reports whether no price has steps or allowances, so that the rates are those of every bill.

@@ -33,9 +33,8 @@ type Options struct {
 	// Prices and Volume scale all prices for transfer and the demand; 0: as they are.
 	Prices, Volume float64
 
-	rates  func(*tariff) rates // nil: atUsual
-	last   bool                // prices are at their last step where nothing says at which step they begin
-	filled map[string]bool     // stores that hold everything today, by name; nil: those that are active
+	last   bool            // prices are at their last step where nothing says at which step they begin
+	filled map[string]bool // stores that hold everything today, by name; nil: those that are active
 }
 
 // World is a problem with all that it was made from. It does not change, and several goroutines may use it.
