@@ -106,6 +106,16 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// TestNoFeed: a server without a feed of a cloud sends nobody to the stores that serve only this cloud, and the plan says
+// so: otherwise it would just advise to close them.
+func TestNoFeed(t *testing.T) {
+	cfg := parse(t, strings.Replace(lab, "feeds: [{provider: csv, file: lab.csv}]", "feeds: [{provider: gcp}]", 1))
+	p := made(t, Options{Config: cfg, Now: now, Matrix: apart(), Demand: demand(t, cfg, "lab/a,100\nlab/b,50\n"), Stored: 1e12}, Search{Stores: 1})
+	if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.Contains(n, "no feed of lab: ") && strings.Contains(n, " 150 TB ") }) {
+		t.Errorf("the notes are %q", p.Notes)
+	}
+}
+
 // TestRules: each rule changes the best set, or there is none.
 func TestRules(t *testing.T) {
 	const lines = "lab/a,0.1\nlab/b,50\nlab/c,20\n"

@@ -9,6 +9,7 @@ import (
 	"ociproxy/internal/bill"
 	"ociproxy/internal/config"
 	"ociproxy/internal/plan/solve"
+	"ociproxy/internal/price"
 	"ociproxy/internal/route"
 	"ociproxy/internal/set"
 	"ociproxy/internal/snapshot"
@@ -154,6 +155,7 @@ func (w *World) everything() (*route.Snapshot, error) {
 
 // place finds out how the server sees each client, and makes the clients of the problem.
 func (w *World) place(snap *route.Snapshot) {
+	unseen := map[string]float64{} // bytes of clients whose cloud the server does not find out, by cloud
 	for i := range w.opt.Demand.Clients {
 		d := w.opt.Demand.Clients[i]
 		d.Bytes *= factor(w.opt.Volume)
@@ -163,6 +165,9 @@ func (w *World) place(snap *route.Snapshot) {
 		}
 		c := client{Client: d, of: i}
 		c.asked, c.real = w.seen(&d)
+		if c.asked.Place.IsZero() && !d.Place.IsZero() {
+			unseen[d.Place.Cloud] += d.Bytes
+		}
 		for k := range snap.Candidates {
 			c.rtt = append(c.rtt, snap.Seen(&c.real, k).RTT)
 		}
@@ -178,6 +183,10 @@ func (w *World) place(snap *route.Snapshot) {
 			part.cold, part.Bytes, part.Requests = cold, d.Bytes*share, d.Requests*share
 			w.clients = append(w.clients, part)
 		}
+	}
+	for cloud, bytes := range unseen {
+		w.Notes = append(w.Notes, fmt.Sprintf("ranges.feeds in the config has no feed of %s: the server does not know that %.0f TB a month are of clients there, and no store that serves only %s gets them.",
+			cloud, price.TB.Of(bytes), cloud))
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -34,7 +35,12 @@ type Input struct {
 	Before func(month traffic.Day) bill.Before
 	// Charges asks for [Report.Charges].
 	Charges bool
+	// Repositories is how many repositories of all periods are kept; 0: 100,000. Of more, the smallest are added up.
+	Repositories int
 }
+
+// repositories is the bound of memory for names that strangers can make up.
+func (in *Input) repositories() int { return cmp.Or(in.Repositories, 100_000) }
 
 // maxDays bounds reports by the day: each day has its own flows in memory.
 const maxDays = 100
@@ -63,12 +69,16 @@ func Make(ctx context.Context, in *Input) (*Report, error) {
 	c := t.choose()
 	bills := w.bills(t, c)
 	s := newSums(w, c, bills)
+	read := 0
 	for row, err := range in.Rows {
 		if err != nil {
 			return nil, err
 		}
 		if row.Day >= in.Begin && row.Day < in.End {
 			s.add(row)
+		}
+		if read++; read%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 	}
 	if in.Objects != nil && !t.several() {

@@ -228,7 +228,7 @@ func (s *sums) warn(t *tally, r *Report) {
 	}
 	if s.folded {
 		note("the logs have more than %s repositories: the smallest are counted together as %s, and a small one that is shown may have less than it had",
-			count(maxRepositories), Others)
+			count(float64(s.w.in.repositories())), Others)
 	}
 	for _, c := range r.Sources {
 		if c.Complete > 2-usage.Enough {

@@ -126,15 +126,12 @@ func (s *sums) add(r *traffic.Row) {
 		s.leave(r, &one)
 		if r.Repository != "" {
 			into(s.repositories, periodName{key.period, r.Repository}, &one)
-			if len(s.repositories) > maxRepositories {
+			if len(s.repositories) > s.w.in.repositories() {
 				s.fold()
 			}
 		}
 	}
 }
-
-// maxRepositories is how many repositories of all periods are kept. Strangers make names up.
-const maxRepositories = 100_000
 
 // Others is the name for all repositories that are not kept: no repository can have it.
 const Others = "(others)"
