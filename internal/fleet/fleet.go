@@ -99,10 +99,9 @@ func read(ctx context.Context, server Server, day traffic.Day, now time.Time) (D
 	if err != nil {
 		return out, err
 	}
-	if len(seen) == 0 {
-		return out, nil
+	if len(seen) > 0 { // else it may have begun less than a step ago
+		out.Seen = min(1, seen[0].Value/max(1, math.Floor(float64(window)/step)))
 	}
-	out.Seen = min(1, seen[0].Value/max(1, math.Floor(float64(window)/step)))
 	rows := map[traffic.Key]*traffic.Row{}
 	for _, metric := range []string{redirects, bytes} {
 		samples, err := ask("sum by (cloud, region, candidate, reason) (increase(%s[%ds]))", metric, window)

@@ -30,7 +30,7 @@ var (
 // learned is the load of a day from whose logs factors are learned.
 func learned() []mix {
 	bigs := map[string]int{"containerd": 64, "crane": 66, "stargz": 30, "soci": 30, "curl": 64}
-	return []mix{{"virginia", 300, bigs}, {"belgium", 300, bigs}, {"dublin", 300, bigs}, {"home", 300, bigs}}
+	return []mix{{"virginia", 300, bigs}, {"belgium", 300, bigs}, {"dublin", 300, bigs}, {"home", 300, bigs}, {"ireland", 1, nil}}
 }
 
 // judged is the load of the day on which they are judged: other programs in each place, and many more small blobs.
@@ -49,9 +49,10 @@ func TestSlowTruth(t *testing.T) {
 	w := start(t)
 	first, second := w.record(t, -2, learned()), w.record(t, -1, learned())
 	factors := learn(t, first, second)
-	before := w.counters(t)
+	before, scraped := w.counters(t), w.scrapes(t)
 	day := w.record(t, 0, judged())
 	after := w.counters(t)
+	w.scraped(t, scraped)
 	truth := day.truth()
 
 	t.Run("the logs of the stores", func(t *testing.T) {
@@ -86,6 +87,7 @@ func TestSlowTruth(t *testing.T) {
 			t.Errorf("more than 2 %% off:\n%s", strings.Join(wrong, "\n"))
 		}
 	})
+	t.Run("the program", func(t *testing.T) { commanded(t, scraped, day, truth, first, second) })
 	t.Run("a sample of the proxy's log", func(t *testing.T) { sampled(t, day, raw) })
 	t.Run("the factors of the day itself", func(t *testing.T) {
 		f, refused := learn(t, day), 0
