@@ -44,8 +44,8 @@ replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
-plan/show: cli config place plan region store/address
-plan: bill config oci place plan/solve region route set snapshot traffic
+plan/show: cli config place plan price region store/address
+plan: bill config oci place plan/solve price region route set snapshot traffic
 rollout: envelope gate lease publication publication/publish store strictjson wait
 gate: command config prometheus
 prometheus: outbound
