@@ -94,7 +94,7 @@ func rowsOf[T any](o *opened) iter.Seq2[*T, error] {
 			return
 		}
 		in := parquet.NewGenericReader[T](o.file)
-		defer in.Close()
+		defer in.Close() //nolint:errcheck // it was only read
 		batch := make([]T, 512)
 		left := o.file.NumRows()
 		for left > 0 {
