@@ -20,11 +20,11 @@ type row struct {
 	Some *string `parquet:"some,optional"`
 }
 
-func written(t testing.TB, options ...parquet.WriterOption) []byte {
+func written(t testing.TB, rows int, options ...parquet.WriterOption) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := parquet.NewGenericWriter[row](&out, append(options, parquet.MaxRowsPerRowGroup(700), parquet.PageBufferSize(1<<10))...)
-	for i := range 2000 {
+	for i := range rows {
 		text := strings.Repeat("x", i%300)
 		if _, err := w.Write([]row{{text, float64(i), &text}}); err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestPages(t *testing.T) {
 		"gzip": parquet.Compression(&parquet.Gzip), "lz4": parquet.Compression(&parquet.Lz4Raw), "brotli": parquet.Compression(&parquet.Brotli),
 	} {
 		for version := 1; version <= 2; version++ {
-			data := written(t, codec, parquet.DataPageVersion(version), parquet.DataPageStatistics(true))
+			data := written(t, 2000, codec, parquet.DataPageVersion(version), parquet.DataPageStatistics(true))
 			file, err := Open(bytes.NewReader(data), int64(len(data)))
 			if err != nil {
 				t.Fatal(err)
@@ -102,8 +102,8 @@ func TestHostilePages(t *testing.T) {
 
 // FuzzOpen: whatever a file has, opening and checking it ends, and then the library reads it in bounded memory.
 func FuzzOpen(f *testing.F) {
-	f.Add(written(f, parquet.Compression(&parquet.Snappy)))
-	f.Add(written(f, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1)))
+	f.Add(written(f, 20, parquet.Compression(&parquet.Snappy)))
+	f.Add(written(f, 20, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if err := readAll(data); err != nil && errors.Is(err, io.ErrNoProgress) {
 			t.Error(err)
