@@ -62,7 +62,7 @@ func figuresTable(t *testing.T) string {
 	return b.String()
 }
 
-// aims bound the figures that have one; serve.blob.vs_bare must be at least that, all others at most. MiB, bytes,
+// aims bound the figures that have one; serve.blob.vs_bare must be at least that, all others at most. MiB, bytes, seconds,
 // nanoseconds, milliseconds or a ratio, as the figure has it.
 var aims = map[string]float64{
 	"serve.blob.vs_bare":              0.95,
@@ -86,6 +86,14 @@ var aims = map[string]float64{
 	"mirror.rss_300mib":               256,
 	"promote.plan_1m.seconds":         3,
 	"promote.plan_1m.peak_mib":        400,
+	"plan.map_40x330.time":            2,
+	"plan.plane_40x330.time":          2,
+	"plan.map_200x600.time":           60,
+	"plan.map_200x600.gap":            0,
+	"plan.plane_200x600.time":         60,
+	"plan.plane_200x600.gap":          0,
+	"plan.frontier_40x330.time":       30,
+	"plan.frontier_40x330.gap":        0,
 }
 
 // verdict is the last two cells of a figure's row: its aim, and whether it was reached.

@@ -112,7 +112,6 @@ func (b *bench) one(p *solve.Problem) error {
 	}
 	b.fig("nodes", float64(res.Nodes), "1")
 	b.fig("gap", 100*res.Gap(), "%")
-	b.fig("open", float64(len(res.Open)), "1")
 	if b.cbc == "" {
 		return nil
 	}

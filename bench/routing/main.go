@@ -25,15 +25,21 @@ func run(dir, file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return figures.Write(out, file, measured)
+	sets, err := planned(dir)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	return figures.Write(out, file, append(measured, sets...))
 }
+
+const awsFile = "cloudping-p50-1y-20250529.json"
 
 const defaultWeight = 5 // ms per (US cent/GB), the config's default
 
 // evaluate computes all figures.
 func evaluate(dir string) ([]figures.Figure, error) {
 	m := place.Embedded()
-	aws, err := readAWS(filepath.Join(dir, "cloudping-p50-1y-20250529.json"), m)
+	aws, err := readAWS(filepath.Join(dir, awsFile), m)
 	if err != nil {
 		return nil, err
 	}

@@ -268,6 +268,9 @@ func (a *app) planTraffic(ctx context.Context, cfg *config.Config, f *regionPlan
 		return nil, cli.Fail("report rollup keeps them: docs/rollups.md", "--hot: no roll-up has the digests that were pulled")
 	}
 	d.Heat(cfg.Map(), objects, *f.hot, float64(f.stored))
+	if d.HotStored == 0 {
+		return nil, cli.Fail("give a larger percentage", "--hot: each digest that was pulled takes more than %g %% of what a store holds", 100**f.hot)
+	}
 	return d, nil
 }
 

@@ -219,7 +219,7 @@ func (w *World) state(snap *route.Snapshot) error {
 	slices.SortFunc(p.Groups, func(a, b solve.Group) int { return slices.Compare(a.Sites, b.Sites) })
 	if len(w.loose) > 0 {
 		slices.Sort(w.loose)
-		w.Notes = append(w.Notes, "Where the clients at "+strings.Join(slices.Compact(w.loose), ", ")+" get what is not hot is an approximation: they are outside their cloud's own price.")
+		w.Notes = append(w.Notes, "Where the clients at "+strings.Join(slices.Compact(w.loose), ", ")+" get what is not hot is an approximation of the search: they are outside their cloud's own price. All figures are what the server's router says, but no set is proven to be the best, and the gap is an estimate.")
 	}
 	slices.Sort(w.Notes)
 	w.problem = p

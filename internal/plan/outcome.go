@@ -174,6 +174,19 @@ func (w *World) Check(o *Outcome) error {
 	return fmt.Errorf("the plan says $%.2f and %.2f ms, the server's router $%.2f and %.2f ms%s", o.Total(), o.Mean, is.Total(), is.Mean, where)
 }
 
+// checked returns the outcome of a set when the server's router agrees. Where the options are an approximation, it is
+// what the router says.
+func (w *World) checked(open []int) (*Outcome, error) {
+	if len(w.loose) > 0 {
+		return w.Replay(open)
+	}
+	o, err := w.Of(open)
+	if err != nil {
+		return nil, err
+	}
+	return o, w.Check(o)
+}
+
 func countrySpot(code string) (place.Spot, bool) {
 	if code == "" {
 		return place.Spot{}, false

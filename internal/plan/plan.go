@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type Plan struct {
 	ByCount  []Answer `json:"byCount"`  // the best set for every number of stores
 	Frontier []Answer `json:"frontier"` // no other set has less money and a shorter mean round trip
 	Notes    []string `json:"notes"`
+	// FirstStep says that some prices have steps, that nothing says at which of them the accounts are, and that the plan
+	// begins each at its first step.
+	FirstStep bool `json:"firstStep"`
 	// Ended says that the search was ended before it was through: what is there was found until then.
 	Ended bool `json:"ended"`
 }
@@ -42,12 +46,14 @@ type Search struct {
 	Stores int
 	// Time is the most for one search; 0: any.
 	Time time.Duration
+	// Nodes is the most that one search looks at when prices have steps; 0: a number after which more is seldom won.
+	Nodes int
 	// Progress is told what is done; it may be nil.
 	Progress func(stage string, p solve.Progress)
 }
 
 func (s *Search) options(stage string) solve.Options {
-	o := solve.Options{Time: s.Time}
+	o := solve.Options{Time: s.Time, Nodes: cmp.Or(s.Nodes, usualNodes)}
 	if s.Progress != nil {
 		o.Progress = func(p solve.Progress) { s.Progress(stage, p) }
 	}
@@ -63,7 +69,7 @@ func Make(ctx context.Context, opt Options, how Search) (*Plan, error) {
 	}
 	p := &Plan{
 		TBMonth: price.TB.Of(w.opt.Demand.Bytes()), Places: len(w.opt.Demand.Clients), CostWeight: w.weight, Months: w.opt.Months,
-		Stored: w.opt.Stored, Growth: w.opt.Growth, ByCount: []Answer{}, Frontier: []Answer{}, Notes: w.Notes,
+		Stored: w.opt.Stored, Growth: w.opt.Growth, ByCount: []Answer{}, Frontier: []Answer{}, Notes: w.Notes, FirstStep: w.begins,
 	}
 	if p.Notes == nil {
 		p.Notes = []string{}
@@ -93,31 +99,15 @@ func Make(ctx context.Context, opt Options, how Search) (*Plan, error) {
 
 // search finds the best sets, as far as ctx lets it.
 func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
-	best, err := solve.Solve(ctx, w.problem, w.begin(how, "best set"))
+	best, err := w.solve(ctx, w.begin(how, "best set"))
 	if err != nil {
 		return ended(ctx, p, err)
 	}
-	low := w
-	if !w.tariff.flat() {
-		if w, low, err = w.refine(&best); err != nil {
-			return err
-		}
-		if best, err = solve.Solve(ctx, w.problem, w.begin(how, "best set at its own prices")); err != nil {
-			return ended(ctx, p, err)
-		}
-	}
-	bound := best
-	if low != w {
-		if bound, err = solve.Solve(ctx, low.problem, w.begin(how, "lower bound")); err != nil {
-			return ended(ctx, p, err)
-		}
-		bound.Bound -= low.tariff.slack()
-	}
-	if p.Best, err = w.result(&best, &bound); err != nil {
+	if p.Best, err = w.result(&best); err != nil {
 		return err
 	}
 	for _, step := range []func() error{
-		func() error { return w.byCount(ctx, low, p, how) },
+		func() error { return w.byCount(ctx, p, how) },
 		func() error { return w.frontier(ctx, p, how) },
 		func() error { return w.survival(ctx, p, how) },
 	} {
@@ -127,23 +117,6 @@ func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
 	}
 	p.Ended = ctx.Err() != nil
 	return nil
-}
-
-// refine returns the same world at the prices that the bill of a set has on average, and the one at the cheapest steps of
-// all prices, where no set costs more than in truth.
-func (w *World) refine(r *solve.Result) (at, low *World, err error) {
-	o, err := w.Of(w.free(r.Open))
-	if err != nil {
-		return nil, nil, err
-	}
-	opt := w.opt
-	opt.rates = of(w.tariff.book.Bill(w.tariff.uses(o)))
-	if at, err = New(opt); err != nil {
-		return nil, nil, err
-	}
-	opt.rates = lowest
-	low, err = New(opt)
-	return at, low, err
 }
 
 // ended tells the end of ctx, after which the plan has less, from other errors.
@@ -162,26 +135,26 @@ func (w *World) begin(how *Search, stage string) solve.Options {
 	return o
 }
 
-// result makes the answer of a result. bound has a lower bound for it.
-func (w *World) result(r, bound *solve.Result) (*Answer, error) {
+// result makes the answer of a result.
+func (w *World) result(r *solve.Result) (*Answer, error) {
 	a, err := w.answer(w.free(r.Open))
 	if err != nil {
 		return nil, err
 	}
 	if worth := a.outcome.worth(w); worth > 0 {
-		a.Gap = max(0, (worth-bound.Bound)/worth)
+		a.Gap = max(0, (worth-r.Bound)/worth)
 	}
 	if a.Gap < 1e-9 {
-		a.Gap, a.Proven = 0, true
+		a.Gap, a.Proven = 0, len(w.loose) == 0
 	}
 	if !math.IsInf(w.perMS, 1) {
-		a.BoundUSD = min(bound.Bound, a.WorthUSD)
+		a.BoundUSD = min(r.Bound, a.WorthUSD)
 	}
 	return a, w.losses(a)
 }
 
-// byCount finds the best set for every number of stores. low is the world of the lower bounds.
-func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) error {
+// byCount finds the best set for every number of stores.
+func (w *World) byCount(ctx context.Context, p *Plan, how *Search) error {
 	list, err := w.counts(ctx, how, "best set for each number of stores")
 	switch {
 	case errors.Is(err, solve.ErrInfeasible):
@@ -189,31 +162,14 @@ func (w *World) byCount(ctx context.Context, low *World, p *Plan, how *Search) e
 	case err != nil && len(list) == 0:
 		return err
 	}
-	bounds := list
-	if low != w {
-		if bounds, err = low.counts(ctx, how, "lower bound for each number of stores"); err != nil {
-			return err
-		}
-		slack := low.tariff.slack()
-		for i := range bounds {
-			bounds[i].Bound -= slack
-		}
-	}
-	for i := range min(len(list), len(bounds)) {
-		a, err := w.result(&list[i], &bounds[i])
+	for i := range list {
+		a, err := w.result(&list[i])
 		if err != nil {
 			return err
 		}
 		p.ByCount = append(p.ByCount, *a)
 	}
 	return err
-}
-
-// counts finds the best set for every number of stores, at the rates of the problem.
-func (w *World) counts(ctx context.Context, how *Search, stage string) ([]solve.Result, error) {
-	problem := *w.problem
-	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
-	return solve.ByCount(ctx, &problem, w.begin(how, stage))
 }
 
 func (w *World) most(how *Search) int {
@@ -253,27 +209,14 @@ func (w *World) frontier(ctx context.Context, p *Plan, how *Search) error {
 		if len(all) > 0 {
 			search.Start = v.whole(all[len(all)-1].set)
 		}
-		r, err := solve.Solve(ctx, v.problem, search)
+		r, err := v.solve(ctx, search)
 		if errors.Is(err, solve.ErrInfeasible) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		bound := r
-		if !v.tariff.flat() {
-			opt.rates = lowest
-			low, err := New(opt)
-			if err != nil {
-				return err
-			}
-			search.Start = v.whole(r.Open)
-			if bound, err = solve.Solve(ctx, low.problem, search); err != nil {
-				return err
-			}
-			bound.Bound -= low.tariff.slack()
-		}
-		a, err := v.result(&r, &bound)
+		a, err := v.result(&r)
 		if err != nil {
 			return err
 		}

@@ -22,8 +22,10 @@ type Case struct {
 var cases = []struct {
 	name           string
 	prices, volume float64
+	last           bool // only where it is not known at which step prices begin
 }{
-	{"prices -20%", 0.8, 1}, {"prices +20%", 1.2, 1}, {"demand -20%", 1, 0.8}, {"demand +20%", 1, 1.2},
+	{"prices -20%", 0.8, 1, false}, {"prices +20%", 1.2, 1, false}, {"demand -20%", 1, 0.8, false}, {"demand +20%", 1, 1.2, false},
+	{"prices at their last step", 1, 1, true},
 }
 
 // survival solves the plan again for each case: for the best set, and for each number of stores.
@@ -31,7 +33,10 @@ func (w *World) survival(ctx context.Context, p *Plan, how *Search) error {
 	for i := range cases {
 		c := &cases[i]
 		opt := w.opt
-		opt.Prices, opt.Volume = c.prices, c.volume
+		if c.last && !w.begins {
+			continue
+		}
+		opt.Prices, opt.Volume, opt.last = c.prices, c.volume, c.last
 		v, err := New(opt)
 		if err != nil {
 			return err
@@ -40,7 +45,7 @@ func (w *World) survival(ctx context.Context, p *Plan, how *Search) error {
 		stage := "the same with " + c.name
 		search := v.begin(how, stage)
 		search.Start = v.whole(p.Best.set)
-		best, err := solve.Solve(ctx, v.problem, search)
+		best, err := v.solve(ctx, search)
 		if err != nil {
 			return err
 		}
@@ -81,7 +86,7 @@ func (w *World) frontierSurvives(ctx context.Context, p *Plan, how *Search, name
 		v.problem.Budget = 0
 		search := v.begin(how, "money against round trip with "+name)
 		search.Start = v.whole(a.set)
-		r, err := solve.Solve(ctx, v.problem, search)
+		r, err := v.solve(ctx, search)
 		if err != nil {
 			return err
 		}
@@ -94,11 +99,11 @@ func (w *World) frontierSurvives(ctx context.Context, p *Plan, how *Search, name
 
 // compare says whether an answer is still the best set in the world of a case.
 func (v *World) compare(a *Answer, name string, best *solve.Result) error {
-	is, err := v.Of(v.free(best.Open))
+	is, err := v.Replay(v.free(best.Open))
 	if err != nil {
 		return err
 	}
-	was, err := v.Of(a.set)
+	was, err := v.Replay(a.set)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"slices"
+	"math"
 
 	"ociproxy/internal/bill"
 	"ociproxy/internal/place"
@@ -21,38 +21,94 @@ type tariff struct {
 	storage             []bill.Meter // by candidate
 	fixed               []Money      // by candidate: Growth and Filling
 	fill                []float64    // by candidate: USD once
+	// before has what the payers use besides where the config does not say it; nil: nothing.
+	before bill.Before
 }
 
 // usual is the quantity after which a price counts as usual.
 const usual = 1e12
 
-// atUsual returns the rates of a payer who uses little.
+// atUsual returns the rates of a payer who uses little. They are the last ones where the world begins there.
 func atUsual(t *tariff) rates {
-	return func(m bill.Meter) float64 { return t.book.Marginal(m, usual) }
+	return func(m bill.Meter) float64 {
+		if _, last := t.before[t.book.ScopeOf(m)]; last {
+			return t.book.Cheapest(m)
+		}
+		return t.book.Marginal(m, usual)
+	}
 }
 
-// lowest returns rates at which no set costs more than in truth, but for free allowances: see [tariff.slack]. The step of
-// a price gets cheaper with the volume. So a part of the most that a ladder can ever get costs at least that part of what
-// the most costs.
-func lowest(t *tariff) rates {
-	most := map[bill.ScopeKey]float64{}
-	for k := range t.transfers {
-		seen := map[bill.ScopeKey]bool{}
-		for _, m := range t.transfers[k] {
-			if key := t.book.ScopeOf(m); !seen[key] {
-				seen[key] = true
-				most[key] += t.w.clients[k].Bytes
+// endless is a quantity after which every price is at its last step.
+const endless = 1e17
+
+// unknown returns the scopes of which nothing says how much the payer uses besides, where that matters.
+func (t *tariff) unknown() bill.Before {
+	out, known := bill.Before{}, map[bill.Meter]bool{}
+	add := func(m bill.Meter) {
+		if !known[m] {
+			known[m] = true
+			if b := t.book.Bill([]bill.Use{{Meter: m, Quantity: 1e15}}); !b.Known() {
+				out[t.book.ScopeOf(m)] = endless
 			}
 		}
 	}
-	return func(m bill.Meter) float64 {
-		q := most[t.book.ScopeOf(m)]
-		if q == 0 { // requests and storage
-			return t.book.Cheapest(m)
+	t.each(add)
+	return out
+}
+
+// each calls f for all meters.
+func (t *tariff) each(f func(bill.Meter)) {
+	for k := range t.transfers {
+		for i := range t.transfers[k] {
+			f(t.transfers[k][i])
+			f(t.requests[k][i])
 		}
-		all := t.book.Bill([]bill.Use{{Meter: m, Quantity: q}})
-		return max(all.USD/q, t.book.Cheapest(m)*(1-usual/max(q, usual)))
 	}
+	for _, m := range t.storage {
+		f(m)
+	}
+}
+
+// price returns what one use alone costs.
+func (t *tariff) price(u bill.Use) float64 { return t.book.BillAfter([]bill.Use{u}, t.before).USD }
+
+// lowest returns rates at which no set costs more than in truth, but for free allowances: see [tariff.slack]. The step of
+// a price gets cheaper with the volume. So a part of the most that a ladder can get in any set costs at least that part
+// of what the most costs.
+func (w *World) lowest() func(*tariff) rates {
+	most := map[bill.ScopeKey]float64{}
+	for k := range w.clients {
+		seen := map[bill.ScopeKey]bool{}
+		for _, i := range w.within(k) {
+			if key := w.tariff.book.ScopeOf(w.tariff.transfers[k][i]); !seen[key] {
+				seen[key] = true
+				most[key] += w.clients[k].Bytes
+			}
+		}
+	}
+	return func(t *tariff) rates {
+		return func(m bill.Meter) float64 {
+			q := most[t.book.ScopeOf(m)]
+			if q == 0 { // requests, storage, and what no client can get
+				return t.book.Cheapest(m)
+			}
+			return max(t.price(bill.Use{Meter: m, Quantity: q})/q, t.book.Cheapest(m))
+		}
+	}
+}
+
+// within lists the candidates that can get a client in some set: none comes after one that every set has.
+func (w *World) within(k int) (out []int) {
+	for _, o := range w.problem.Clients[k].Options {
+		for _, other := range o.Instead {
+			out = append(out, other.Site)
+		}
+		out = append(out, o.Site)
+		if w.problem.Sites[o.Site].Must {
+			break
+		}
+	}
+	return out
 }
 
 // of returns the rates of a bill; the usual ones for meters that are not in it.
@@ -87,12 +143,19 @@ func newTariff(w *World, book *bill.Book) *tariff {
 		}
 		t.storage = append(t.storage, m)
 	}
-	t.copies()
-	choose := w.opt.rates
-	if choose == nil {
-		choose = atUsual
+	if unknown := t.unknown(); w.opt.last {
+		t.before = unknown
+	} else {
+		w.begins = len(unknown) > 0
 	}
-	known, r := map[bill.Meter]float64{}, choose(t)
+	t.copies()
+	t.choose(atUsual)
+	return t
+}
+
+// choose sets the rates.
+func (t *tariff) choose(how func(*tariff) rates) {
+	known, r := map[bill.Meter]float64{}, how(t)
 	t.rate = func(m bill.Meter) float64 {
 		usd, ok := known[m]
 		if !ok {
@@ -101,60 +164,61 @@ func newTariff(w *World, book *bill.Book) *tariff {
 		}
 		return usd
 	}
-	return t
 }
 
 // flat reports whether no price has steps or allowances, so that the rates are those of every bill.
 func (t *tariff) flat() bool {
-	known := map[bill.Meter]bool{}
-	differ := func(m bill.Meter) bool {
-		flat, ok := known[m]
-		if !ok {
-			usd := t.book.Bill([]bill.Use{{Meter: m, Quantity: 1}}).USD
-			flat = usd == t.book.Cheapest(m) && usd == t.book.Marginal(m, usual)
-			known[m] = flat
+	known, all := map[bill.Meter]bool{}, true
+	usualRate := atUsual(t)
+	t.each(func(m bill.Meter) {
+		if !all || known[m] {
+			return
 		}
-		return !flat
-	}
-	for k := range t.transfers {
-		if slices.ContainsFunc(t.transfers[k], differ) || slices.ContainsFunc(t.requests[k], differ) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(t.storage, differ)
+		known[m] = true
+		first, last := t.price(bill.Use{Meter: m, Quantity: 1e6})/1e6, t.book.Cheapest(m)
+		all = same(first, last) && same(usualRate(m), last)
+	})
+	return all
 }
 
-// slack is by how much a bill may be below the rates of [lowest] because of free allowances, in USD: what the allowances
-// of each payer are worth at the highest rate.
+// same compares rates: less is noise from adding numbers in another order.
+func same(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Abs(b) }
+
+// slack is by how much a bill may be below the rates of [World.lowest] because of free allowances, in USD: the whole
+// allowance of each payer at the highest rate.
 func (t *tariff) slack() (sum float64) {
 	type allowance struct{ payer, provider, item string }
-	worth := map[allowance]float64{}
+	top, free := map[allowance]float64{}, map[allowance]float64{}
 	known := map[bill.Meter]bool{}
-	add := func(m bill.Meter) {
-		if known[m] {
+	t.each(func(m bill.Meter) {
+		if known[m] || t.rate(m) == 0 {
 			return
 		}
 		known[m] = true
 		key := t.book.ScopeOf(m)
-		for q := 1e9; q < 1e13; q *= 10 {
-			usd := t.book.Bill([]bill.Use{{Meter: m, Quantity: q}}).USD
-			a := allowance{key.Payer, key.Provider, key.Item}
-			worth[a] = max(worth[a], q*t.rate(m)-usd)
+		a := allowance{key.Payer, key.Provider, key.Item}
+		top[a] = max(top[a], t.rate(m))
+		if free[a] == 0 && t.price(bill.Use{Meter: m, Quantity: 1}) == 0 {
+			free[a] = t.free(m)
 		}
-	}
-	for k := range t.transfers {
-		for i := range t.transfers[k] {
-			add(t.transfers[k][i])
-			add(t.requests[k][i])
-		}
-	}
-	for _, m := range t.storage {
-		add(m)
-	}
-	for _, usd := range worth {
-		sum += usd
+	})
+	for a, usd := range top {
+		sum += usd * free[a]
 	}
 	return sum * t.transferScale()
+}
+
+// free returns a quantity of a meter that is just more than its allowance.
+func (t *tariff) free(m bill.Meter) float64 {
+	low, high := 1.0, endless
+	for high-low > 1e-9*high {
+		if mid := math.Sqrt(low * high); t.price(bill.Use{Meter: m, Quantity: mid}) > 0 {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return high
 }
 
 // stores reports whether a candidate is a bucket whose storage counts. A CDN stores nothing that is billed by the month,
@@ -238,7 +302,7 @@ func (t *tariff) uses(o *Outcome) (uses []bill.Use) {
 
 // bill prices an outcome exactly.
 func (t *tariff) bill(o *Outcome) {
-	b := t.book.Bill(t.uses(o))
+	b := t.book.BillAfter(t.uses(o), t.before)
 	o.usd = make([]float64, len(o.by))
 	scale := t.transferScale()
 	for k, i := range o.by {

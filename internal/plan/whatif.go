@@ -80,11 +80,8 @@ func Compare(opt Options, other *config.Config, matrix route.Matrix) (*Compariso
 
 // now returns the outcome of the stores that are active, when the server's router agrees.
 func (w *World) now() (*Outcome, error) {
-	o, err := w.Of(w.today)
+	o, err := w.checked(w.today)
 	if err != nil {
-		return nil, err
-	}
-	if err := w.Check(o); err != nil {
 		return nil, fmt.Errorf("the stores of today: %w", err)
 	}
 	return o, nil

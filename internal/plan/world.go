@@ -33,8 +33,8 @@ type Options struct {
 	// Prices and Volume scale all prices for transfer and the demand; 0: as they are.
 	Prices, Volume float64
 
-	rates  func(*tariff) rates // nil: atUsual
-	filled map[string]bool     // stores that hold everything today, by name; nil: those that are active
+	last   bool            // prices are at their last step where nothing says at which step they begin
+	filled map[string]bool // stores that hold everything today, by name; nil: those that are active
 }
 
 // World is a problem with all that it was made from. It does not change, and several goroutines may use it.
@@ -53,6 +53,7 @@ type World struct {
 	fixed   []int
 	tariff  *tariff
 	loose   []string // clients whose options are an approximation
+	begins  bool     // some price has steps, and nothing says at which it begins
 }
 
 // client is one client of the problem: all of a place's demand, or its hot or cold part.

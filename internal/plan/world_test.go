@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/plan/solve"
+	"ociproxy/internal/thorough"
 )
 
 var now = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
@@ -52,8 +54,8 @@ func shop(r *rand.Rand) string {
 	}
 	regions := map[string][]string{"aws": {"us-east-1", "eu-west-1", "ap-northeast-1", "sa-east-1", "us-gov-west-1"}, "gcp": {"us-east1", "asia-east1", "europe-west4"}, "azure": {"westeurope", "eastus"}}
 	n := 0
-	for cloud, list := range regions {
-		for _, at := range list {
+	for _, cloud := range []string{"aws", "gcp", "azure"} {
+		for _, at := range regions[cloud] {
 			if n == 7 || r.IntN(2) == 0 {
 				continue
 			}
@@ -84,35 +86,43 @@ BR,1
 unknown,2
 `
 
-// The plan's money and round trips are those of the server's router, for every set of up to ten regions.
+// The plan's money and round trips are those of the server's router, for sets of up to nine regions in random worlds.
 func TestEverySetIsAsTheRouterDecides(t *testing.T) {
-	for seed := range uint64(5) {
+	worlds, hot := 0, 0
+	for seed := range thorough.Rounds(uint64(140), 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		text := shop(r)
 		cfg := parse(t, text)
-		w, err := New(Options{Config: cfg, Now: now, Demand: demand(t, cfg, everywhere), Stored: 1e12, Hot: seed%3 == 0, rates: lowest})
+		d := demand(t, cfg, everywhere)
+		for i := range d.Clients {
+			d.Clients[i].Hot = float64(r.IntN(5)) / 4
+		}
+		d.HotStored = 0.1
+		opt := Options{Config: cfg, Now: now, Demand: d, Stored: 1e12, Hot: seed%3 == 0, Rules: Rules{Only: []string{"aws"}}}
+		w, err := New(opt)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		var some []int // of the config, and possible ones
-		for i := range w.Candidates {
-			if c := &w.Candidates[i]; !c.Fixed && (c.store.State != "" && c.Stanza == "" || r.IntN(20) == 0) {
-				some = append(some, i)
-			}
+		if len(w.loose) > 0 {
+			continue
 		}
-		some = some[:min(len(some), 9)]
-		slack := w.tariff.slack()
-		for bits := range 1 << len(some) {
-			if r.IntN(1<<len(some)) > 20 { // a sample of a large world
-				continue
-			}
+		low, slack := w, math.Inf(1)
+		if seed%5 == 0 || thorough.On() {
+			low = w.at(w.lowest())
+			slack = low.tariff.slack()
+		}
+		worlds++
+		if opt.Hot {
+			hot++
+		}
+		for range 6 {
 			var open []int
-			for k, i := range some {
-				if bits&(1<<k) != 0 {
+			for i := range w.Candidates {
+				if c := &w.Candidates[i]; !c.Fixed && (c.store.State != "" && c.Stanza == "" && r.IntN(2) == 0 || r.IntN(20) == 0) {
 					open = append(open, i)
 				}
 			}
-			if !kept(w, open) || len(w.loose) > 0 {
+			if !kept(w, open) {
 				continue
 			}
 			o, err := w.Of(open)
@@ -122,10 +132,65 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 			if err := w.Check(o); err != nil {
 				t.Fatalf("seed %d, %s: %v\n%s", seed, names(w, open), err, text)
 			}
-			if usd, ms := w.problem.Evaluate(w.whole(open)); math.Abs(ms-o.MS) > 1e-6*ms || usd-slack > o.Total()*(1+1e-9) {
+			if usd, ms := low.problem.Evaluate(w.whole(open)); math.Abs(ms-o.MS) > 1e-6*ms || usd-slack > o.Total()*(1+1e-9) {
 				t.Fatalf("seed %d, %s: the problem says $%v and %v, the outcome $%v and %v", seed, names(w, open), usd, ms, o.Total(), o.MS)
 			}
 		}
+	}
+	if worlds < 100 || hot < 10 {
+		t.Errorf("%d worlds, %d of them hot", worlds, hot)
+	}
+}
+
+// TestStepsByBrute: where prices have steps, the best set is that of the exact bills of all sets, and the bound is below
+// them. The worlds have the stores of their configs alone, so that all sets can be tried.
+func TestStepsByBrute(t *testing.T) {
+	stepped := 0
+	for seed := range thorough.Rounds(uint64(40), 2000) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		text := shop(r)
+		cfg := parse(t, text)
+		for _, last := range []bool{false, true} {
+			w, err := New(Options{Config: cfg, Now: now, Demand: demand(t, cfg, everywhere), Stored: 1e12, Rules: Rules{Only: []string{}}, last: last})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			var some []int
+			for i := range w.Candidates {
+				if !w.Candidates[i].Fixed {
+					some = append(some, i)
+				}
+			}
+			best := math.Inf(1)
+			for bits := range 1 << len(some) {
+				var open []int
+				for k, i := range some {
+					if bits&(1<<k) != 0 {
+						open = append(open, i)
+					}
+				}
+				if kept(w, open) {
+					o, err := w.Of(open)
+					if err != nil {
+						t.Fatal(err)
+					}
+					best = min(best, o.worth(w))
+				}
+			}
+			got, err := w.solve(t.Context(), solve.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !w.tariff.flat() && w.weight > 0 {
+				stepped++
+			}
+			if off := 1e-9 * best; !got.Proven || math.Abs(got.Objective-best) > off || got.Bound > best+off {
+				t.Errorf("seed %d, last %v: the best set is worth %v with the bound %v, want %v\n%s", seed, last, got.Objective, got.Bound, best, text)
+			}
+		}
+	}
+	if stepped < 20 {
+		t.Errorf("only %d worlds have steps", stepped)
 	}
 }
 
