@@ -28,8 +28,7 @@ MANUAL ?= out
 
 .DEFAULT_GOAL := help
 .PHONY: help build image manual release release-snapshot demo parts lint test test-unit test-parts test-all test-slow test-kube test-infra test-exhaustive flaky fuzz docs manifests
-.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote bench-plan
-.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote bench-report
+.PHONY: bench bench-attacks bench-flood bench-inventory bench-memory bench-start bench-serve bench-decide bench-lookup bench-routing bench-mirror bench-promote bench-report bench-plan
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -33,7 +33,7 @@ cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
 report: bill cli config focus place price route traffic usage
 fleet: place prometheus traffic
-focus: bill cli config place price store/address traffic
+focus: bill cli config parquetfile place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound proxy store
 	store/address wait
@@ -44,8 +44,8 @@ replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
-plan/show: cli config place plan region store/address
-plan: bill config oci place plan/solve region route set snapshot traffic
+plan/show: cli config place plan price region store/address
+plan: bill config oci place plan/solve price region route set snapshot traffic
 rollout: envelope gate lease publication publication/publish store strictjson wait
 gate: command config prometheus
 prometheus: outbound
@@ -58,7 +58,7 @@ probe: check/judge oci outbound strictjson wait
 doctor: check/judge cli endpoints oci outbound
 rollup/refresh: accesslog atomicfile logsource rollup rollup/gather shard store traffic usage
 rollup/gather: accesslog logsource rollup traffic usage
-rollup: atomicfile place store traffic
+rollup: atomicfile parquetfile place store traffic
 logsource: accesslog store store/address traffic
 mirror: config inventory ledger loop oci place price registry set shard store targets transfer walk
 audit: atomicfile inventory oci store walk
@@ -84,7 +84,7 @@ manifest: oci
 fronts: wait
 delivered: accesslog traffic usage
 usage: accesslog config oci place ranges store/address traffic
-bill: config place price store/address traffic
+bill: config csvtable place price store/address traffic
 accesslog:
 plan/solve:
 credential: command outbound
@@ -107,7 +107,7 @@ config: clientip endpoints key oci place price
 clientip:
 listener: wait
 traffic: place
-place: price
+place: csvtable price
 metrics: oci price
 systemd:
 lastgood: atomicfile
@@ -129,14 +129,16 @@ atomicfile:
 admit:
 pace:
 strictjson:
+parquetfile:
+csvtable:
 shard:
 wait:
 `
 
 // forTests are the packages that only tests and benchmarks may import.
 var forTests = []string{
-	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/publication/publicationtest",
-	"internal/registry/registrytest", "internal/plan/solve/solvetest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
+	"internal/accesslog/accesslogtest", "internal/cli/clitest", "internal/inventory/inventorytest", "internal/parquetfile/parquetfiletest",
+	"internal/publication/publicationtest", "internal/registry/registrytest", "internal/plan/solve/solvetest", "internal/rollup/rolluptest", "internal/store/storetest", "internal/thorough",
 }
 
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
@@ -153,7 +155,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/miekg/.*`, `^internal/fronts$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},
 	{`go\.yaml\.in/.*`, `^internal/(config(/edit)?|manifest)$`},
-	{`github\.com/parquet-go/.*`, `^internal/(focus|rollup)$`},
+	{`github\.com/parquet-go/.*`, `^internal/(focus|parquetfile(/parquetfiletest)?|rollup)$`},
 }
 
 // TestArrows checks that docs/architecture.md lists every package, that imports go downward in it, and that there are

@@ -8,12 +8,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"ociproxy/bench/figures"
 	"ociproxy/bench/process"
@@ -55,7 +52,7 @@ func run(ctx context.Context, dir string, args []string) error {
 			return err
 		}
 		for _, world := range []string{"empty", "silent", "done"} {
-			got, err := child(ctx, tree, world)
+			got, err := process.Measure(ctx, "measure", tree, world)
 			if err != nil {
 				return err
 			}
@@ -81,29 +78,4 @@ func run(ctx context.Context, dir string, args []string) error {
 		return err
 	}
 	return figures.Write(os.Stdout, filepath.Join("bench", "out", "promote.json"), append(all, asked...))
-}
-
-// child measures in a process of its own and parses the output.
-func child(ctx context.Context, tree, world string) (map[string]float64, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := process.Command(ctx, self, "measure", tree, world)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, err
-	}
-	got := map[string]float64{}
-	for line := range strings.Lines(string(out)) {
-		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if got[name], err = strconv.ParseFloat(text, 64); err != nil {
-			return nil, err
-		}
-	}
-	if len(got) == 0 {
-		return nil, errors.New("nothing was measured")
-	}
-	return got, nil
 }

@@ -3,14 +3,13 @@
 // feeds, which it takes from ../shared/data/ranges. Beside each it runs `zcat | wc -l` on the same file.
 //
 // The rates are per second of CPU time, so that a busy machine gives the same ones. Megabytes (10^6) are those of the
-// text before compression. Then it rolls up a day of S3's
-// logs on all cores, beside DuckDB. With the name of a layout, or rollup, as argument, it measures only this one.
+// text before compression. Then it rolls up a day of S3's logs on all cores, beside DuckDB. With the name of a layout, or
+// rollup, as argument, it measures only this one.
 package main
 
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,7 +87,7 @@ func layout(ctx context.Context, dir string, l *logLayout) ([]figures.Figure, er
 	name := "report." + l.name
 	var out []figures.Figure
 	for _, step := range []string{"parse", "classify"} {
-		got, err := child(ctx, step, file)
+		got, err := process.Measure(ctx, "measure", step, file)
 		if err != nil {
 			return nil, err
 		}
@@ -122,29 +121,4 @@ func reference(ctx context.Context, file string) (time.Duration, error) {
 // cpu returns what a program and its children took.
 func cpu(cmd *exec.Cmd) time.Duration {
 	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-}
-
-// child measures in a process of its own and parses the output.
-func child(ctx context.Context, step, file string) (map[string]float64, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := process.Command(ctx, self, "measure", step, file)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, err
-	}
-	got := map[string]float64{}
-	for line := range strings.Lines(string(out)) {
-		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if got[name], err = strconv.ParseFloat(text, 64); err != nil {
-			return nil, err
-		}
-	}
-	if len(got) == 0 {
-		return nil, errors.New("nothing was measured")
-	}
-	return got, nil
 }

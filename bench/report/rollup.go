@@ -46,7 +46,7 @@ func rollups(ctx context.Context, dir string) ([]figures.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := child(ctx, "rollup", dir)
+	got, err := process.Measure(ctx, "measure", "rollup", dir)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/plan"
 	"ociproxy/internal/plan/show"
 	"ociproxy/internal/plan/solve"
+	"ociproxy/internal/price"
 	"ociproxy/internal/report"
 	"ociproxy/internal/snapshot"
 	"ociproxy/internal/traffic"
@@ -99,8 +100,8 @@ func (f *regionPlan) check(a *app, cfg *config.Config) (plan.Rules, error) {
 	rules := plan.Rules{Keep: f.keep, Forbid: f.forbid, Only: f.only, Budget: f.budget}
 	given := f.stored > 0
 	for _, held := range cfg.Billing.Stored {
-		if !given && float64(f.stored) < held.TB*1e12 {
-			f.stored = optionalSize(held.TB * 1e12)
+		if !given && float64(f.stored) < price.TB.Times(held.TB) {
+			f.stored = optionalSize(price.TB.Times(held.TB))
 		}
 	}
 	switch {

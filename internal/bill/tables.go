@@ -1,9 +1,7 @@
 package bill
 
 import (
-	"bytes"
 	"embed"
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +9,7 @@ import (
 	"sync"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/csvtable"
 	"ociproxy/internal/price"
 )
 
@@ -88,31 +87,11 @@ func readTables(read func(name string) ([]byte, error)) (*tables, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := readTable(body, strings.Fields(file.columns), file.row); err != nil {
+		if err := csvtable.Read(body, strings.Fields(file.columns), file.row); err != nil {
 			return nil, fmt.Errorf("%s.csv: %w", file.name, err)
 		}
 	}
 	return t, nil
-}
-
-// readTable passes every row below the header to row. Its error names the first row that is refused.
-func readTable(body []byte, columns []string, row func(f []string) error) error {
-	r := csv.NewReader(bytes.NewReader(body))
-	r.Comment = '#'
-	r.FieldsPerRecord = len(columns)
-	all, err := r.ReadAll()
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 || !slices.Equal(all[0], columns) {
-		return fmt.Errorf("want columns %v", columns)
-	}
-	for _, f := range all[1:] {
-		if err := row(f); err != nil {
-			return fmt.Errorf("row %s: %w", strings.Join(f, ","), err)
-		}
-	}
-	return nil
 }
 
 func (t *tables) source(f []string) error {

@@ -1,7 +1,6 @@
 package focus
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -12,10 +11,9 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
-)
 
-// maxFooter bounds the description at the end of a Parquet file. Data of a month has some hundred KiB.
-const maxFooter = 64 << 20
+	"ociproxy/internal/parquetfile"
+)
 
 // maxChunk bounds one column of a group of rows, expanded. Writers make groups of 128 MiB to 1 GiB of all columns.
 const maxChunk = 1 << 30
@@ -44,17 +42,10 @@ type chunk struct {
 	convert func(parquet.Value, string) cell
 }
 
-// newParquet opens a file. Parts of the library panic on files that are no Parquet.
+// newParquet opens a file.
 func newParquet(r io.ReaderAt, size int64) (t *parquetTable, err error) {
-	defer recovered(&err)
-	var tail [8]byte
-	if _, err := r.ReadAt(tail[:], max(0, size-8)); err != nil || string(tail[4:]) != "PAR1" {
-		return nil, errors.New("the file is truncated: a Parquet file ends with PAR1")
-	}
-	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > min(size-12, maxFooter) {
-		return nil, fmt.Errorf("the file is damaged: a footer of %d bytes", n)
-	}
-	f, err := parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	defer parquetfile.Recovered(&err)
+	f, err := parquetfile.Open(r, size)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +87,9 @@ func newParquet(r io.ReaderAt, size int64) (t *parquetTable, err error) {
 			}
 		}
 	}
+	if err := parquetfile.CheckPages(r, size, f, t.leaves); err != nil {
+		return nil, err
+	}
 	t.get = func(i int) cell { return t.chunks[t.byAt[i]].present }
 	return t, nil
 }
@@ -103,7 +97,7 @@ func newParquet(r io.ReaderAt, size int64) (t *parquetTable, err error) {
 func (t *parquetTable) layout() *layout { return t.l }
 
 func (t *parquetTable) next() (get func(int) cell, line int64, err error) {
-	defer recovered(&err)
+	defer parquetfile.Recovered(&err)
 	for t.left == 0 {
 		if t.group == len(t.groups) {
 			return nil, t.row, io.EOF
@@ -274,11 +268,4 @@ func unscaled(v parquet.Value, kind parquet.Kind) float64 {
 	}
 	f, _ := new(big.Float).SetInt(n).Float64()
 	return f
-}
-
-// recovered makes an error of a panic: the library panics on some damaged files.
-func recovered(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("the file is damaged: %v", r)
-	}
 }

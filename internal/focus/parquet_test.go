@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+
+	"ociproxy/internal/parquetfile/parquetfiletest"
 )
 
 // awsRow has the types of AWS's exports: doubles, milliseconds, maps.
@@ -158,6 +160,20 @@ func TestDamagedParquet(t *testing.T) {
 		if err := readParquet(whole[:n]); err == nil || !strings.Contains(err.Error(), "truncated") {
 			t.Errorf("%d bytes of it: %v", n, err)
 		}
+	}
+}
+
+// TestHostileParquet: a page that says it has 2 GiB is refused before memory is taken for it.
+func TestHostileParquet(t *testing.T) {
+	data := parquetOf(t, awsRows(50))
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &f.Metadata().RowGroups[0].Columns[0].MetaData
+	parquetfiletest.Hostile(data, c)
+	if err := readParquet(data); err == nil || !strings.Contains(err.Error(), "a page of 2147483647 bytes") {
+		t.Error(err)
 	}
 }
 

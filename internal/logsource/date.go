@@ -27,7 +27,7 @@ var forms = []string{"y=2006/m=01/d=02", "2006/01/02", "2006-01-02", "2006_01_02
 // dateIn finds the first date in a name. Names of S3 with date-based partitioning have the date twice, and S3 writes
 // the date of the delivery, or of the requests, in both.
 func dateIn(name string) (dated, bool) {
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		if c := name[i]; c != 'y' && (c < '1' || c > '2') || i > 0 && isDigit(name[i-1]) {
 			continue
 		}

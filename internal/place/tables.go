@@ -1,14 +1,14 @@
 package place
 
 import (
-	"bytes"
 	"embed"
-	"encoding/csv"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"ociproxy/internal/csvtable"
 )
 
 //go:embed data/*.csv
@@ -58,7 +58,7 @@ func readTables(read func(name string) ([]byte, error)) (*rows, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := readTable(body, strings.Fields(t.columns), t.row); err != nil {
+		if err := csvtable.Read(body, strings.Fields(t.columns), t.row); err != nil {
 			return nil, fmt.Errorf("%s.csv: %w", t.file, err)
 		}
 	}
@@ -68,27 +68,6 @@ func readTables(read func(name string) ([]byte, error)) (*rows, error) {
 	p.close(r.countries)
 	r.prices, r.cables = p, c
 	return r, nil
-}
-
-// readTable passes every row below the header to row. Its error names the first
-// row that is refused.
-func readTable(body []byte, columns []string, row func(f []string) error) error {
-	cr := csv.NewReader(bytes.NewReader(body))
-	cr.Comment = '#'
-	cr.FieldsPerRecord = len(columns)
-	all, err := cr.ReadAll()
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 || !slices.Equal(all[0], columns) {
-		return fmt.Errorf("want columns %v", columns)
-	}
-	for _, f := range all[1:] {
-		if err := row(f); err != nil {
-			return fmt.Errorf("row %s: %w", strings.Join(f, ","), err)
-		}
-	}
-	return nil
 }
 
 func (r *rows) country(f []string) error {

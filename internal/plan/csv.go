@@ -5,23 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"ociproxy/internal/config"
 	"ociproxy/internal/place"
+	"ociproxy/internal/price"
 )
 
 // The columns of a CSV file with demand. The third one may be missing.
 var columns = []string{"place", "TB/month", "requests/month"}
 
-// terabyte is the TB of the file.
-const terabyte = 1e12
-
 // maxRows bounds the file. The map has some 320 places and 250 countries.
 const maxRows = 10_000
+
+// maxNumber bounds the terabytes and requests of a row, far above what is possible: sums and prices stay finite.
+const maxNumber = 1e15
 
 // ReadCSV reads demand from a file with the header place,TB/month or place,TB/month,requests/month, and # comments. A
 // place is a place of the map, a cloud, an ISO 3166-1 code of a country for clients that are in no cloud, or unknown. A TB
@@ -88,11 +88,14 @@ func parseRow(row []string, m *place.Map) (k clientKey, c *Client, err error) {
 	numbers := make([]float64, 2)
 	for i, text := range row[1:] {
 		numbers[i], err = strconv.ParseFloat(text, 64)
-		if err != nil || !(numbers[i] >= 0) || math.IsInf(numbers[i], 0) {
+		if err != nil || !(numbers[i] >= 0) {
 			return k, nil, fmt.Errorf("%s: %q is no number of at least 0", columns[i+1], text)
 		}
+		if numbers[i] > maxNumber {
+			return k, nil, fmt.Errorf("%s: %s is more than %g", columns[i+1], text, float64(maxNumber))
+		}
 	}
-	return k, &Client{Bytes: numbers[0] * terabyte, Requests: numbers[1]}, nil
+	return k, &Client{Bytes: price.TB.Times(numbers[0]), Requests: numbers[1]}, nil
 }
 
 // parseClient reads the name that [Client.Name] writes.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ociproxy/internal/plan/solve"
+	"ociproxy/internal/price"
 )
 
 // Plan is what [Make] finds. Only add fields; never remove one.
@@ -67,14 +68,14 @@ func Make(ctx context.Context, opt Options, how Search) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{
-		TBMonth: w.opt.Demand.Bytes() / terabyte, Places: len(w.opt.Demand.Clients), CostWeight: w.weight, Months: w.opt.Months,
+		TBMonth: price.TB.Of(w.opt.Demand.Bytes()), Places: len(w.opt.Demand.Clients), CostWeight: w.weight, Months: w.opt.Months,
 		Stored: w.opt.Stored, Growth: w.opt.Growth, ByCount: []Answer{}, Frontier: []Answer{}, Notes: w.Notes, FirstStep: w.begins,
 	}
 	if p.Notes == nil {
 		p.Notes = []string{}
 	}
 	if !math.IsInf(w.perMS, 1) {
-		p.MSValue = w.perMS * terabyte / gigabyte
+		p.MSValue = w.perMS * price.GB.Of(price.TB.Size())
 	}
 	if w.opt.Hot {
 		p.Hot, p.HotBytes = w.opt.Demand.HotStored, w.opt.Demand.hotBytes()

@@ -260,6 +260,7 @@ func TestCSVFaults(t *testing.T) {
 		"place,TB\n":                      `d.csv, line 1: the header is "place,TB", want "place,TB/month", and "requests/month" where it is known`,
 		"place,TB/month\naws/us-east-1\n": "d.csv, line 2: wrong number of fields",
 		"place,TB/month\n# ok\naws/us-east-1,x\n": `d.csv, line 3: TB/month: "x" is no number of at least 0`,
+		"place,TB/month\naws/us-east-1,1e300\n":   `d.csv, line 2: TB/month: 1e300 is more than 1e+15`,
 		"place,TB/month\naws/us-east-1,-1\n":      `d.csv, line 2: TB/month: "-1" is no number of at least 0`,
 		"place,TB/month\naws/us-east-1,NaN\n":     `d.csv, line 2: TB/month: "NaN" is no number of at least 0`,
 		"place,TB/month\naws/us-eats-1,1\n":       "d.csv, line 2: aws/us-eats-1 is not on the map; did you mean aws/us-east-1?",

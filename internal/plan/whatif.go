@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ociproxy/internal/config"
+	"ociproxy/internal/price"
 	"ociproxy/internal/route"
 	"ociproxy/internal/snapshot"
 )
@@ -58,7 +59,7 @@ func Compare(opt Options, other *config.Config, matrix route.Matrix) (*Compariso
 		return nil, err
 	}
 	out := &Comparison{
-		TBMonth: opt.Demand.Bytes() / terabyte, Was: was.side(a), Is: is.side(b), Moved: []Move{}, Notes: slices.Concat(was.Notes, is.Notes),
+		TBMonth: price.TB.Of(opt.Demand.Bytes()), Was: was.side(a), Is: is.side(b), Moved: []Move{}, Notes: slices.Concat(was.Notes, is.Notes),
 		Stores: snapshot.Differ(other, opt.Config),
 	}
 	slices.Sort(out.Notes)

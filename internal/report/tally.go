@@ -54,6 +54,7 @@ func sourceIndex(s traffic.Source) int {
 		return ofStore
 	case traffic.FromProxy:
 		return ofProxy
+	case traffic.FromPrometheus:
 	}
 	return ofPrometheus
 }

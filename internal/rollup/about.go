@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"ociproxy/internal/parquetfile"
 	"ociproxy/internal/store"
 )
 
@@ -26,7 +27,7 @@ func About(ctx context.Context, b store.Bucket, key string, size int64, kind Kin
 			want /= 16
 			continue
 		}
-		end, err := io.ReadAll(io.LimitReader(body, maxFooter+1))
+		end, err := io.ReadAll(io.LimitReader(body, parquetfile.MaxFooter+1))
 		_ = body.Close() // only read
 		if err == nil && int64(len(end)) != size-off {
 			err = io.ErrUnexpectedEOF
@@ -38,7 +39,7 @@ func About(ctx context.Context, b store.Bucket, key string, size int64, kind Kin
 		if err == nil {
 			return m, at, nil
 		}
-		if off == 0 || want > maxFooter {
+		if off == 0 || want > parquetfile.MaxFooter {
 			return nil, at, fmt.Errorf("read %s of %s: %w", key, b, err)
 		}
 	}

@@ -145,13 +145,12 @@ func (c *Collector) Finish(ctx context.Context) (*Counts, error) {
 		work.Go(p.prints.sort)
 	}
 	work.Wait()
-	total := int64(0)
 	for _, p := range c.parts {
 		all = append(all, p.prints.cursors()...)
 		c.counts.Add(&p.Counts)
 	}
 	err := c.duplicates(ctx, newMerge(comparePrints, all))
-	total = c.counts.Counted - c.counts.NoID
+	total := c.counts.Counted - c.counts.NoID
 	c.counts.Counted -= c.counts.Duplicates
 	// Two of n ids have the same 64 bits with this probability, whatever the times in the log are.
 	c.counts.FalseDuplicates = float64(total) * float64(total) / math.Exp2(65)

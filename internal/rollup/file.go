@@ -52,7 +52,6 @@ const (
 	// MaxFile is the largest file that is read, in bytes.
 	MaxFile = 4 << 30
 
-	maxFooter = 64 << 20
 	// rowGroup is how many rows are together in the file: readers need memory for one group.
 	rowGroup = 100_000
 	// maxGroup bounds the bytes of a column of one group, expanded.

@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 
+	"ociproxy/internal/parquetfile/parquetfiletest"
 	"ociproxy/internal/place"
 	"ociproxy/internal/store"
 	"ociproxy/internal/traffic"
@@ -176,7 +177,7 @@ func TestForeign(t *testing.T) {
 		"empty":     {nil, "too short"},
 		"no-magic":  {bytes.Repeat([]byte("x"), 100), "no Parquet file"},
 		"cut":       {text[:len(text)-9], "no Parquet file"},
-		"footer":    {append(text[:len(text)-8:len(text)-8], "\xff\xff\xff\x7fPAR1"...), "footer has 2147483647"},
+		"footer":    {append(text[:len(text)-8:len(text)-8], "\xff\xff\xff\x7fPAR1"...), "a footer of 2147483647"},
 		"no-rollup": {foreign(), "it is no roll-up"},
 		"version":   {foreign(parquet.KeyValueMetadata(metaVersion, "2")), "use a newer oci-proxyctl"},
 		"kind":      {foreign(parquet.KeyValueMetadata(metaVersion, "1"), parquet.KeyValueMetadata(metaKind, "objects")), `"rows" were to be read`},
@@ -193,6 +194,27 @@ func TestForeign(t *testing.T) {
 	}
 	if _, err := readAll(t, t.TempDir(), Options{}); !errors.Is(err, ErrNone) {
 		t.Errorf("an empty directory: %v", err)
+	}
+}
+
+// TestHostile: a page that says it has 2 GiB is refused before memory is taken for it.
+func TestHostile(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := WriteRows(&out, Meta{}, each(randomRows(50))); err != nil {
+		t.Fatal(err)
+	}
+	o, err := open[fileRow](bytes.NewReader(out.Bytes()), int64(out.Len()), Rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parquetfiletest.Hostile(out.Bytes(), &o.file.Metadata().RowGroups[0].Columns[0].MetaData)
+	for _, err = range rowsOf[fileRow](o) {
+		if err != nil {
+			break
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "a page of 2147483647 bytes") {
+		t.Error(err)
 	}
 }
 

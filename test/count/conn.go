@@ -28,7 +28,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := 0; i < n; i++ {
+	for i := range n {
 		if c.matched == len(headEnd) {
 			c.body += int64(n - i)
 			break

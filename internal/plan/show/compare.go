@@ -8,6 +8,7 @@ import (
 
 	"ociproxy/internal/cli"
 	"ociproxy/internal/plan"
+	"ociproxy/internal/price"
 )
 
 // Comparison writes a comparison for people: for a terminal, or as Markdown.
@@ -37,7 +38,7 @@ func Comparison(w io.Writer, c *plan.Comparison, markdown bool) error {
 	s.title(fmt.Sprintf("Who goes elsewhere: %s", cli.Count(int64(len(c.Moved)), "place")))
 	rows = nil
 	for _, m := range c.Moved[:min(2*planRows, len(c.Moved))] {
-		rows = append(rows, []string{m.Client, number(m.Bytes / 1e12), m.Was, m.Is, signed(m.USD), fmt.Sprintf("%.1f → %.1f", m.RTTWas, m.RTTIs)})
+		rows = append(rows, []string{m.Client, number(price.TB.Of(m.Bytes)), m.Was, m.Is, signed(m.USD), fmt.Sprintf("%.1f → %.1f", m.RTTWas, m.RTTIs)})
 	}
 	if len(rows) > 0 {
 		s.table([]string{"clients at", "TB a month", "from", "to", "USD a month", "ms"}, rows)
