@@ -11,6 +11,10 @@ type Region struct {
 	Name  string `json:"name"`  // of the store
 	Place string `json:"place"` // "" for a CDN
 	New   bool   `json:"new"`   // the config has no active store of that name
+	// StorageUSD and GrowthUSD are its parts of what a month costs, FillUSD what filling it costs once.
+	StorageUSD float64 `json:"storageUSD"`
+	GrowthUSD  float64 `json:"growthUSD"`
+	FillUSD    float64 `json:"fillUSD"`
 }
 
 // Answer is a set of stores with all that is known about it. Only add fields; never remove one.
@@ -88,7 +92,7 @@ func (w *World) answer(open []int) (*Answer, error) {
 	}
 	for _, i := range o.Open {
 		c := &w.Candidates[i]
-		a.Regions = append(a.Regions, Region{c.Name, c.Site.Place.String(), !c.Exists})
+		a.Regions = append(a.Regions, w.region(o, i, !c.Exists))
 		if !c.Exists {
 			a.Added = append(a.Added, c.Site.Place.String())
 		}
@@ -102,6 +106,12 @@ func (w *World) answer(open []int) (*Answer, error) {
 		a.WorthUSD = o.worth(w)
 	}
 	return a, nil
+}
+
+// region describes a store of an outcome.
+func (w *World) region(o *Outcome, i int, isNew bool) Region {
+	c, t := &w.Candidates[i], w.tariff
+	return Region{c.Name, c.Site.Place.String(), isNew, o.stored[i], t.fixed[i].Growth, t.fill[i]}
 }
 
 // moves lists the clients that two outcomes serve from different candidates.

@@ -10,6 +10,7 @@ import (
 	"ociproxy/internal/oci"
 	"ociproxy/internal/place"
 	"ociproxy/internal/route"
+	"ociproxy/internal/set"
 	"ociproxy/internal/snapshot"
 )
 
@@ -41,6 +42,8 @@ type Outcome struct {
 	// by has for each client of the world the candidate that serves it, usd what that costs.
 	by  []int
 	usd []float64
+	// stored has what the bytes in each open store cost, by candidate.
+	stored map[int]float64
 }
 
 // Worth is the objective: money and round trips in one figure. It is the money when only that counts.
@@ -105,38 +108,65 @@ func (o *Outcome) measure(w *World) {
 // Replay returns the outcome of a set as the server's own router decides: the config of the set becomes a snapshot, and
 // one request of each client is decided.
 func (w *World) Replay(open []int) (*Outcome, error) {
+	r, err := w.router(open, nil)
+	if err != nil {
+		return nil, err
+	}
+	by := make([]int, len(w.clients))
+	for k := range w.clients {
+		if by[k], err = r.decide(k); err != nil {
+			return nil, err
+		}
+	}
+	return w.outcome(open, by), nil
+}
+
+// router decides as the server does with the config of a set.
+type router struct {
+	w     *World
+	snap  *route.Snapshot
+	index []int // the candidate of the world for each of the snapshot
+	all   set.Set
+	full  set.Set // those that hold everything
+}
+
+// router makes the router of a set. The rollouts of the stores in kept are 0 %, all others are 100 %.
+func (w *World) router(open []int, kept map[string]bool) (*router, error) {
 	cfg := w.config(w.whole(open), factor(w.opt.Prices))
+	for i := range cfg.Stores {
+		if kept[cfg.Stores[i].Name] {
+			cfg.Stores[i].Rollout = 0
+		}
+	}
 	snap, err := snapshot.With(cfg, w.opt.Matrix, func(*route.Candidate) {})
 	if err != nil {
 		return nil, err
 	}
-	index := make([]int, len(snap.Candidates))
+	r := &router{w: w, snap: snap, index: make([]int, len(snap.Candidates)), all: snap.All(), full: snap.All()}
 	for k := range snap.Candidates {
-		index[k] = slices.IndexFunc(w.Candidates, func(c Candidate) bool { return c.Name == snap.Candidates[k].Name })
-	}
-	all := snap.All()
-	full := all
-	for k, i := range index {
+		i := slices.IndexFunc(w.Candidates, func(c Candidate) bool { return c.Name == snap.Candidates[k].Name })
+		r.index[k] = i
 		if w.opt.Hot && !w.Candidates[i].Exists && !w.Candidates[i].Fixed {
-			full.Remove(k)
+			r.full.Remove(k)
 		}
 	}
-	by := make([]int, len(w.clients))
-	for k := range w.clients {
-		c := &w.clients[k]
-		state := route.State{Usable: all, Holds: all, Final: true}
-		if c.cold {
-			state.Holds = full
-		}
-		client := c.asked
-		client.Addr = someAddress
-		d := route.Decide(&someBlob, &client, snap, &state)
-		if d.Candidate == route.NoCandidate {
-			return nil, fmt.Errorf("the config denies what the clients at %s ask for", c.Name())
-		}
-		by[k] = index[d.Candidate]
+	return r, nil
+}
+
+// decide returns the candidate that serves a client of the world.
+func (r *router) decide(k int) (int, error) {
+	c := &r.w.clients[k]
+	state := route.State{Usable: r.all, Holds: r.all, Final: true}
+	if c.cold {
+		state.Holds = r.full
 	}
-	return w.outcome(open, by), nil
+	client := c.asked
+	client.Addr = someAddress
+	d := route.Decide(&someBlob, &client, r.snap, &state)
+	if d.Candidate == route.NoCandidate {
+		return 0, fmt.Errorf("the config denies what the clients at %s ask for", c.Name())
+	}
+	return r.index[d.Candidate], nil
 }
 
 // someBlob is the request that stands for all. Nobody has a blob of that digest, and no config denies it.

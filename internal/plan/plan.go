@@ -81,8 +81,12 @@ func Make(ctx context.Context, opt Options, how Search) (*Plan, error) {
 		p.Hot, p.HotBytes = w.opt.Demand.HotStored, w.opt.Demand.hotBytes()
 	}
 	for i := range w.Candidates {
-		if !w.Candidates[i].Fixed {
+		c := &w.Candidates[i]
+		if !c.Fixed {
 			p.Candidates++
+		}
+		if c.Exists && c.store != nil && c.store.Rollout < allPercentiles {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s has a rollout of %d %%: the plan counts it as 100 %%.", c.Name, c.store.Rollout))
 		}
 	}
 	if p.Today, err = w.answer(w.today); err != nil {

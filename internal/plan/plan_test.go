@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"ociproxy/internal/config"
 	"ociproxy/internal/place"
 	"ociproxy/internal/plan/solve"
 	"ociproxy/internal/route"
@@ -225,6 +227,38 @@ func TestWhatIf(t *testing.T) {
 	}
 	if !slices.Contains(c.Stores, "s-b: new") {
 		t.Errorf("differs: %v", c.Stores)
+	}
+}
+
+// TestWhatIfRollouts: the server sends a fixed share of the networks to a store whose rollout is not done. 50 TB at lab/b
+// are divided: in 20 of 100 networks s-b had them before, and in 60 it has them now. s-a has 90 of 100: main gets the
+// rest, and a network that neither store has.
+func TestWhatIfRollouts(t *testing.T) {
+	with := func(a, b int) *config.Config {
+		return parse(t, strings.Replace(strings.Replace(lab, "serves: [lab]}", fmt.Sprintf("serves: [lab], rollout: %d}", a), 1), "billing:",
+			fmt.Sprintf(`  - {name: s-b, place: lab/b, url: "https://b-b.example/{digest}", bucket: "s3://b-b?region=b", serves: [lab], rollout: %d}`+"\nbilling:", b), 1))
+	}
+	opt := options(t, "lab/b,50\n")
+	opt.Config = with(90, 20)
+	c, err := Compare(opt, with(100, 60), apart())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of 50 TB s-b had 10, s-a 36 and main 4. Now s-b has 30 and s-a 20.
+	if !near(c.Was.Egress, 36*10+4*100) || !near(c.Is.Egress, 20*10) {
+		t.Errorf("$%v and $%v for transfer, want 760 and 200", c.Was.Egress, c.Is.Egress)
+	}
+	want := []Move{
+		{Client: "lab/b", Bytes: 18e12, Was: "s-a", Is: "s-b", USD: -180, RTTWas: 30, RTTIs: 1},
+		{Client: "lab/b", Bytes: 2e12, Was: "main", Is: "s-b", USD: -200, RTTWas: 120, RTTIs: 1},
+		{Client: "lab/b", Bytes: 2e12, Was: "main", Is: "s-a", USD: -180, RTTWas: 120, RTTIs: 30},
+	}
+	same := cmpopts.SortSlices(func(a, b Move) bool { return a.Was+a.Is < b.Was+b.Is })
+	if diff := cmp.Diff(want, c.Moved, cmpopts.EquateApprox(0, 1e-6), same); diff != "" {
+		t.Errorf("moved (-want +got):\n%s", diff)
+	}
+	if len(c.Notes) > 0 {
+		t.Errorf("notes: %q", c.Notes)
 	}
 }
 

@@ -303,7 +303,7 @@ func (t *tariff) uses(o *Outcome) (uses []bill.Use) {
 // bill prices an outcome exactly.
 func (t *tariff) bill(o *Outcome) {
 	b := t.book.BillAfter(t.uses(o), t.before)
-	o.usd = make([]float64, len(o.by))
+	o.usd, o.stored = make([]float64, len(o.by)), map[int]float64{}
 	scale := t.transferScale()
 	for k, i := range o.by {
 		c := &t.w.clients[k]
@@ -312,7 +312,8 @@ func (t *tariff) bill(o *Outcome) {
 	}
 	for _, i := range t.w.whole(o.Open) {
 		if t.w.Candidates[i].stores() {
-			o.Storage += t.byteMonths(i) * b.Rate(t.storage[i])
+			o.stored[i] = t.byteMonths(i) * b.Rate(t.storage[i])
+			o.Storage += o.stored[i]
 			o.Growth += t.fixed[i].Growth
 			o.Filling += t.fixed[i].Filling
 			o.Fill += t.fill[i]

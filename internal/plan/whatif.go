@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 
 	"ociproxy/internal/config"
@@ -31,8 +29,9 @@ type Comparison struct {
 	Notes   []string `json:"notes"`
 }
 
-// Compare prices opt.Config and another config against the same demand. Each active store counts as if its rollout were
-// 100 %. matrix has the measured round trips that the other config names.
+// Compare prices opt.Config and another config against the same demand, as the server's router decides. Rollouts count:
+// a store has the share of each client's networks that the server gives it. matrix has the measured round trips that the
+// other config names.
 func Compare(opt Options, other *config.Config, matrix route.Matrix) (*Comparison, error) {
 	opt.Rules = Rules{Only: []string{}}
 	was, err := New(opt)
@@ -50,48 +49,26 @@ func Compare(opt Options, other *config.Config, matrix route.Matrix) (*Compariso
 	if err != nil {
 		return nil, err
 	}
-	a, err := was.now()
-	if err != nil {
-		return nil, err
+	r := newRollouts(was, is)
+	for k := range was.clients {
+		if err := r.find(k, 1, map[string]percentiles{}); err != nil {
+			return nil, err
+		}
 	}
-	b, err := is.now()
-	if err != nil {
-		return nil, err
-	}
+	a, b := r.outcome(0), r.outcome(1)
 	out := &Comparison{
-		TBMonth: price.TB.Of(opt.Demand.Bytes()), Was: was.side(a), Is: is.side(b), Moved: []Move{}, Notes: slices.Concat(was.Notes, is.Notes),
+		TBMonth: price.TB.Of(opt.Demand.Bytes()), Was: was.side(a), Is: is.side(b), Moved: r.moved(a, b), Notes: slices.Concat(was.Notes, is.Notes),
 		Stores: snapshot.Differ(other, opt.Config),
 	}
 	slices.Sort(out.Notes)
 	out.Notes = append([]string{}, slices.Compact(out.Notes)...)
-	for k := range was.clients {
-		c, from, to := &was.clients[k], a.by[k], b.by[k]
-		if was.Candidates[from].Name == is.Candidates[to].Name || c.Bytes == 0 {
-			continue
-		}
-		out.Moved = append(out.Moved, Move{
-			Client: c.Name(), Bytes: c.Bytes, Was: was.Candidates[from].Name, Is: is.Candidates[to].Name, USD: b.usd[k] - a.usd[k],
-			RTTWas: c.rtt[from], RTTIs: is.clients[k].rtt[to],
-		})
-	}
-	slices.SortStableFunc(out.Moved, func(x, y Move) int { return cmp.Compare(y.Bytes, x.Bytes) })
 	return out, nil
-}
-
-// now returns the outcome of the stores that are active, when the server's router agrees.
-func (w *World) now() (*Outcome, error) {
-	o, err := w.checked(w.today)
-	if err != nil {
-		return nil, fmt.Errorf("the stores of today: %w", err)
-	}
-	return o, nil
 }
 
 func (w *World) side(o *Outcome) Side {
 	s := Side{Regions: []Region{}, Money: o.Money, TotalUSD: o.Total(), FillUSD: o.Fill, MeanMS: o.Mean, P95MS: o.P95}
 	for _, i := range o.Open {
-		c := &w.Candidates[i]
-		s.Regions = append(s.Regions, Region{c.Name, c.Site.Place.String(), !w.isFilled(i)})
+		s.Regions = append(s.Regions, w.region(o, i, !w.isFilled(i)))
 	}
 	return s
 }

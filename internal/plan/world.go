@@ -106,9 +106,6 @@ func New(opt Options) (*World, error) {
 		} else if c.Exists {
 			w.today = append(w.today, i)
 		}
-		if c.Exists && c.store != nil && c.store.Rollout < 100 {
-			w.Notes = append(w.Notes, fmt.Sprintf("%s has a rollout of %d %%: the plan counts it as 100 %%.", c.Name, c.store.Rollout))
-		}
 	}
 	w.cfg = w.config(nil, scale)
 	snap, err := w.everything()
