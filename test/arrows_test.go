@@ -31,7 +31,7 @@ cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/ju
 	store/address targets traffic usable usage wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
 cmd/oci-doctor: cli cli/manual doctor outbound
-report: bill cli config focus place price route traffic usage
+report: bill cli config focus page place price route traffic usage
 fleet: place prometheus traffic
 focus: bill cli config parquetfile place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
@@ -44,7 +44,7 @@ replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
 snapshot: config place route
 override: config oci publication
-plan/show: cli config place plan price region store/address
+plan/show: cli config page place plan price region store/address
 plan: bill config oci place plan/solve price region route set snapshot traffic
 rollout: envelope gate lease publication publication/publish store strictjson wait
 gate: command config prometheus

@@ -2,122 +2,49 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
-	"slices"
-	"strings"
-)
 
-//go:embed page.html
-var pageText string
-
-// page is parsed once. html/template escapes each value for the place where it stands.
-var page = template.Must(template.New("page").Parse(pageText))
-
-type (
-	pageData struct {
-		Title    string
-		Cards    []card
-		Warnings []string
-		Charts   []*chart
-		Sections []pageSection
-		Billed   string
-	}
-	card        struct{ Label, Value, Note string }
-	pageSection struct {
-		ID, Title, About, None, More string
-		Header                       []headCell
-		Rows                         [][]bodyCell
-		Notes                        []string
-	}
-	headCell struct {
-		Name   string
-		Number bool
-	}
-	bodyCell struct {
-		Label, Text, Class string
-		Code               bool
-	}
+	"ociproxy/internal/page"
 )
 
 // WriteHTML writes the report as one page that needs no other file, no script and no network. top is how many rows a
 // table may have; 0: all.
 func (r *Report) WriteHTML(w io.Writer, top int) error {
-	data := pageData{Title: fmt.Sprintf("What the registry cost, %s to %s", r.Begin, r.lastDay()), Cards: r.cards(), Charts: r.charts()}
+	p := page.Page{
+		Title: fmt.Sprintf("What the registry cost, %s to %s", r.Begin, r.lastDay()),
+		About: "Days in UTC, US dollars, 1 TB = 10¹² bytes. Made by oci-proxyctl report.",
+		Cards: r.cards(), Charts: r.charts(),
+	}
 	for _, text := range r.Warnings {
-		data.Warnings = append(data.Warnings, cleanTo(maxWarning, text))
+		p.Warnings = append(p.Warnings, cleanTo(maxWarning, text))
 	}
 	for _, s := range r.sections(top) {
-		data.Sections = append(data.Sections, s.page())
+		p.Sections = append(p.Sections, s.page())
 	}
 	if r.Billed != nil {
 		var text bytes.Buffer
 		if err := r.Billed.WriteText(&text); err != nil {
 			return err
 		}
-		data.Billed = text.String()
+		p.Sections = append(p.Sections, page.Section{ID: "bill", Title: "The bill", Pre: text.String()})
 	}
-	var out bytes.Buffer
-	if err := page.Execute(&out, &data); err != nil {
-		return err
-	}
-	_, err := w.Write(out.Bytes())
-	return err
+	return p.Write(w)
 }
 
-// A number of up to maxNumber characters stays on one line, and a word of up to maxWord is not broken.
-const (
-	maxNumber = 12
-	maxWord   = 20
-)
-
 // page returns the table for the page.
-func (s *section) page() pageSection {
-	out := pageSection{ID: s.id, Title: s.title, About: clean(s.about), None: clean(s.none), Notes: s.notes}
+func (s *section) page() page.Section {
+	out := page.Section{
+		ID: s.id, Title: s.title, About: clean(s.about), None: clean(s.none), Notes: s.notes, Header: s.header, Numbers: s.numbers, Rows: s.rows, Code: s.code,
+	}
 	if s.more > 0 {
-		out.More = count(float64(s.more))
-	}
-	for i, h := range s.header {
-		out.Header = append(out.Header, headCell{sentence(h), s.numbers[i]})
-	}
-	for _, row := range s.rows {
-		cells := make([]bodyCell, 0, len(row))
-		for i, text := range row {
-			cell := bodyCell{sentence(s.header[i]), text, "", i+1 == s.code}
-			switch {
-			case s.numbers[i] && len(text) <= maxNumber:
-				cell.Text, cell.Class = strings.ReplaceAll(text, " ", "\u00a0"), "n"
-			case s.numbers[i]:
-				cell.Class = "n"
-			case slices.ContainsFunc(strings.Fields(text), func(w string) bool { return len(w) > maxWord }):
-				cell.Class = "long"
-			}
-			cells = append(cells, cell)
-		}
-		out.Rows = append(out.Rows, cells)
+		out.More = "and " + count(float64(s.more)) + " more: --top 0 or --output json has all"
 	}
 	return out
 }
 
-// sentence writes a header of a text table as other texts are written. Abbreviations stay.
-func sentence(header string) string {
-	words := strings.Fields(header)
-	for i, w := range words {
-		switch {
-		case w == "TB":
-		case i == 0:
-			words[i] = w[:1] + strings.ToLower(w[1:])
-		default:
-			words[i] = strings.ToLower(w)
-		}
-	}
-	return strings.Join(words, " ")
-}
-
 // cards are the figures that people look for first: those of the whole report.
-func (r *Report) cards() []card {
+func (r *Report) cards() []page.Card {
 	var with, without, saved Money
 	var bytes, downloads float64
 	for i := range r.Months {
@@ -132,12 +59,12 @@ func (r *Report) cards() []card {
 	for i := range r.Left {
 		left += r.Left[i].USD - r.Left[i].Instead
 	}
-	return []card{
-		{"Cost", dollars(with.USD), with.between()},
-		{"Without the proxy", dollars(without.USD), without.between()},
-		{"Saved", dollars(saved.USD), saved.between()},
-		{"Left on the table", dollars(left), "see the list below"},
-		{"Downloaded", size(bytes), count(downloads) + " downloads"},
+	return []page.Card{
+		{Label: "Cost", Value: dollars(with.USD), Note: with.between()},
+		{Label: "Without the proxy", Value: dollars(without.USD), Note: without.between()},
+		{Label: "Saved", Value: dollars(saved.USD), Note: saved.between()},
+		{Label: "Left on the table", Value: dollars(left), Note: "see the list below"},
+		{Label: "Downloaded", Value: size(bytes), Note: count(downloads) + " downloads"},
 	}
 }
 
