@@ -128,6 +128,7 @@ price:
 atomicfile:
 admit:
 pace:
+page:
 strictjson:
 parquetfile:
 csvtable:

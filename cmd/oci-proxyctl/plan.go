@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -60,7 +62,8 @@ and shows the best that was found.`,
   oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --keep all --only aws --output markdown
   oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --at-least '2 per cloud' --budget 50000
   oci-proxyctl plan --config config.yaml --rollup s3://logs/rollup/ --begin 2026-10-01 --end 2026-12-01 --stored 40TB --hot 5%
-  oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --what-if next.yaml`,
+  oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --what-if next.yaml
+  oci-proxyctl plan --config config.yaml --demand demand.csv --stored 40TB --output html --out plan.html`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runPlan(cmd.Context(), &f) },
 	}
@@ -84,12 +87,14 @@ and shows the best that was found.`,
 	fl.Var(&f.weight, "cost-weight", "`number` in place of route.costWeight")
 	fl.Var(&f.msValue, "ms-value", "`USD` that a millisecond less is worth for each TB; 0: only money counts; default: as route.costWeight says")
 	fl.StringVar(&f.whatIf, "what-if", "", "compare with this config `file` in place of a search")
-	fl.IntVar(&f.search.Stores, "max-stores", 0, "`number` up to which to find the best set for each number of stores; 0: four more than today")
+	fl.IntVar(&f.search.Stores, "max-stores", 0, "`number` up to which to find the best set for each number of stores; 0: four more than today, or one more than the best set has")
 	fl.DurationVar(&f.search.Time, "search-time", 2*time.Minute, "`time` limit of one search; the best set until then is shown with its gap")
 	notNegative(cmd, "months", "budget", "max-stores", "search-time")
 	_ = cmd.MarkFlagFilename("demand", "csv")          // just defined
 	_ = cmd.MarkFlagFilename("what-if", "yaml", "yml") // just defined
-	cli.OutputFlag(cmd, &a.format, cli.Markdown)
+	outFlag(cmd, &f.out)
+	cmd.SetFlagErrorFunc(fileIsOut)
+	cli.OutputFlag(cmd, &a.format, formatHTML, cli.Markdown)
 	cli.Exits(cmd, cli.Invalid,
 		cli.ExitCode{Code: cli.CodeFailure, Means: "no set keeps all rules, a file cannot be read, the plan and the router disagree, or interrupted"})
 	return cmd
@@ -142,6 +147,9 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOut(f.out); err != nil {
+		return err
+	}
 	opt := plan.Options{
 		Config: cfg, Now: time.Now(), Stored: float64(f.stored), Growth: float64(f.growth), Months: f.months,
 		CostWeight: f.weight.of, MSValue: f.msValue.of, Rules: rules, Hot: f.hot != nil,
@@ -166,15 +174,7 @@ func (a *app) runPlan(ctx context.Context, f *regionPlan) error {
 	if err != nil {
 		return err
 	}
-	switch a.format {
-	case cli.JSON:
-		err = cli.WriteJSON(a.stdout, doc)
-	case cli.Markdown:
-		err = doc.Markdown(a.stdout)
-	default:
-		err = doc.Text(a.stdout)
-	}
-	if err != nil {
+	if err := a.printPlan(doc, f.out); err != nil {
 		return err
 	}
 	if p.Ended {
@@ -291,10 +291,34 @@ func (a *app) planWhatIf(ctx context.Context, f *regionPlan, opt plan.Options) e
 	if err != nil {
 		return planFault(err)
 	}
-	if a.format == cli.JSON {
-		return cli.WriteJSON(a.stdout, c)
+	return a.printPlan(&show.Comparison{Comparison: c}, f.out)
+}
+
+// planned is what plan prints. It is also its own JSON document.
+type planned interface {
+	Text(w io.Writer) error
+	Markdown(w io.Writer) error
+	HTML(w io.Writer) error
+}
+
+// printPlan writes a document to stdout, or to a file.
+func (a *app) printPlan(doc planned, file string) error {
+	var text bytes.Buffer
+	var err error
+	switch a.format {
+	case cli.JSON:
+		err = cli.WriteJSON(&text, doc)
+	case cli.Markdown:
+		err = doc.Markdown(&text)
+	case formatHTML:
+		err = doc.HTML(&text)
+	default:
+		err = doc.Text(&text)
 	}
-	return show.Comparison(a.stdout, c, a.format == cli.Markdown)
+	if err != nil {
+		return err
+	}
+	return a.writeOut(text.Bytes(), file)
 }
 
 // optionalNumber is a number of at least 0 that may be missing.

@@ -207,10 +207,8 @@ func (a *app) checkSources(cfg *config.Config, how *reporting) error {
 	if cmp.Or(how.prometheus, a.env(prometheusVariable)) == "" && len(how.logs.logs)+len(how.rollups) == 0 {
 		return cli.Usage("--prometheus URL, --logs FILE or --rollup DIRECTORY; docs/report.md says which one to begin with", "no source to report from")
 	}
-	if how.out != "" && how.out != "-" {
-		if info, err := os.Stat(filepath.Dir(how.out)); err != nil || !info.IsDir() {
-			return cli.Fail("name a file in a directory that exists and that you may write to", "--out %s: there is no directory %s", how.out, filepath.Dir(how.out))
-		}
+	if err := checkOut(how.out); err != nil {
+		return err
 	}
 	return how.logs.check(cfg)
 }
@@ -245,16 +243,35 @@ func (a *app) printReport(r *report.Report, how *reporting) error {
 	if err != nil {
 		return err
 	}
-	if how.out == "" || how.out == "-" {
-		_, err = text.WriteTo(a.stdout)
+	if err := a.writeOut(text.Bytes(), how.out); err != nil || how.out == "" || how.out == "-" {
 		return err
-	}
-	const mode = 0o644
-	if err := atomicfile.Write(how.out, text.Bytes(), mode); err != nil {
-		return cli.Fail("name a file in a directory that exists and that you may write to", "--out: %w", err)
 	}
 	for _, w := range r.Warnings {
 		a.warn("%s", strings.TrimSpace(cli.OneLine(w)))
+	}
+	return nil
+}
+
+// checkOut refuses a file for --out that could not be written in the end.
+func checkOut(file string) error {
+	if file == "" || file == "-" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return cli.Fail("name a file in a directory that exists and that you may write to", "--out %s: there is no directory %s", file, filepath.Dir(file))
+	}
+	return nil
+}
+
+// writeOut writes a result to the file of --out; "" and - mean stdout.
+func (a *app) writeOut(text []byte, file string) error {
+	if file == "" || file == "-" {
+		_, err := a.stdout.Write(text)
+		return err
+	}
+	const mode = 0o644
+	if err := atomicfile.Write(file, text, mode); err != nil {
+		return cli.Fail("name a file in a directory that exists and that you may write to", "--out: %w", err)
 	}
 	return nil
 }

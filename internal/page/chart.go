@@ -131,7 +131,7 @@ type Point struct {
 
 // Dots draws points: X grows to the right, Y upwards. showX and showY write the ends of the axes.
 func Dots(title string, points []Point, showX, showY func(float64) string) *Chart {
-	const height, left, right, top, bottom = 200.0, 8.0, 40.0, 24.0, 32.0
+	const height, left, right, top, bottom = 200.0, 64.0, 40.0, 12.0, 20.0
 	c := &Chart{Title: title, Width: chartWidth, Height: int(height + bottom)}
 	lowX, highX, lowY, highY := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for _, p := range points {
@@ -152,14 +152,14 @@ func Dots(title string, points []Point, showX, showY func(float64) string) *Char
 		x, y := round(left+at(p.X, lowX, highX, chartWidth-left-right)), round(height-8-at(p.Y, lowY, highY, height-8-top))
 		c.Points = append(c.Points, dot{class(series), x, y})
 		near := slices.ContainsFunc(c.Points[:i], func(o dot) bool { return math.Abs(o.X-x) < 14 && math.Abs(o.Y-y) < 10 })
-		if !near { // two names in one place could not be read
+		if !near && p.Name != "" { // two names in one place could not be read
 			c.Texts = append(c.Texts, label{x + 7, y + 4, "", short(p.Name, 12)})
 		}
 		said = append(said, p.Said)
 	}
-	c.Lines = append(c.Lines, axis{0, height, chartWidth, height}, axis{0, top - 8, 0, height})
-	c.Texts = append(c.Texts, label{4, 11, "", showY(highY)}, label{4, height - 4, "", showY(lowY)},
-		label{0, height + 14, "", showX(lowX)}, label{chartWidth, height + 14, "end", showX(highX)})
+	c.Lines = append(c.Lines, axis{left - 8, height, chartWidth, height}, axis{left - 8, 0, left - 8, height})
+	c.Texts = append(c.Texts, label{left - 12, top + 4, "end", showY(highY)}, label{left - 12, height - 4, "end", showY(lowY)},
+		label{left - 8, height + 14, "", showX(lowX)}, label{chartWidth, height + 14, "end", showX(highX)})
 	c.Desc = "Points: " + strings.Join(said, "; ") + "."
 	return c
 }

@@ -50,7 +50,7 @@ func (w *World) counts(ctx context.Context, how *Search, stage string) ([]solve.
 		}
 		problem, opt.Bill = *s.problem, s.bill
 	}
-	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+w.most(how)
+	problem.Min, problem.Max = len(w.fixed), len(w.fixed)+how.Stores
 	list, err := solve.ByCount(ctx, &problem, opt)
 	for i := range list {
 		s.correct(&list[i])

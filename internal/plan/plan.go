@@ -42,7 +42,7 @@ type Plan struct {
 
 // Search says how long and how far to search.
 type Search struct {
-	// Stores is the largest number for ByCount; 0: four more than today.
+	// Stores is the largest number for ByCount; 0: four more than today, or one more than the best set has.
 	Stores int
 	// Time is the most for one search; 0: any.
 	Time time.Duration
@@ -110,6 +110,9 @@ func (w *World) search(ctx context.Context, p *Plan, how *Search) error {
 	if p.Best, err = w.result(&best); err != nil {
 		return err
 	}
+	if how.Stores == 0 {
+		how.Stores = max(len(w.today)+4, len(p.Best.set)+1)
+	}
 	for _, step := range []func() error{
 		func() error { return w.byCount(ctx, p, how) },
 		func() error { return w.frontier(ctx, p, how) },
@@ -174,13 +177,6 @@ func (w *World) byCount(ctx context.Context, p *Plan, how *Search) error {
 		p.ByCount = append(p.ByCount, *a)
 	}
 	return err
-}
-
-func (w *World) most(how *Search) int {
-	if how.Stores > 0 {
-		return how.Stores
-	}
-	return len(w.today) + 4
 }
 
 // hotBytes returns the share of the demand that is of hot digests.

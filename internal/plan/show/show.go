@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"ociproxy/internal/cli"
+	"ociproxy/internal/page"
 	"ociproxy/internal/plan"
 )
 
@@ -20,39 +22,85 @@ const (
 	planMoves = 3  // clients in a cell
 )
 
-// sheet is a page for people: text for a terminal, or Markdown.
+// sheet is a page for people: text for a terminal, Markdown, or a page for a browser.
 type sheet struct {
 	bytes.Buffer
 	markdown bool
+	page     *page.Page // in place of the buffer; nil: text or Markdown
 }
 
 func (s *sheet) title(text string) {
-	if s.markdown {
+	switch {
+	case s.page != nil:
+		s.page.Sections = append(s.page.Sections, page.Section{ID: fmt.Sprintf("s%d", len(s.page.Sections)+1), Title: cli.OneLine(text)})
+	case s.markdown:
 		fmt.Fprintf(s, "\n### %s\n\n", inMarkdown(text))
-		return
+	default:
+		fmt.Fprintf(s, "\n%s\n", text)
 	}
-	fmt.Fprintf(s, "\n%s\n", text)
 }
 
 func (s *sheet) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	if s.markdown {
+	switch {
+	case s.page != nil:
+		s.note(cli.OneLine(text))
+		return
+	case s.markdown:
 		text = inMarkdown(text) + "\n"
 	}
 	s.WriteString(text + "\n")
 }
 
+// note puts a sentence where it is in the text: above the sections, or above or below the table of the last one.
+func (s *sheet) note(text string) {
+	p := s.page
+	if len(p.Sections) == 0 {
+		p.About += " " + text
+		return
+	}
+	if last := &p.Sections[len(p.Sections)-1]; len(last.Rows) > 0 {
+		last.Notes = append(last.Notes, text)
+	} else {
+		last.About = strings.TrimSpace(last.About + " " + text)
+	}
+}
+
+// warn says what a person should know before reading on.
+func (s *sheet) warn(text string) {
+	if s.page != nil {
+		s.page.Warnings = append(s.page.Warnings, cli.OneLine(text))
+		return
+	}
+	s.say("%s", text)
+}
+
+// table writes a table. A header that begins with # is that of numbers.
 func (s *sheet) table(header []string, rows [][]string) {
-	if s.markdown {
-		s.row(header)
-		fmt.Fprintf(s, "|%s\n", strings.Repeat("---|", len(header)))
+	var names []string
+	var numbers []bool
+	for _, h := range header {
+		name, number := strings.CutPrefix(h, "#")
+		names, numbers = append(names, name), append(numbers, number)
+	}
+	switch {
+	case s.page != nil:
+		last := &s.page.Sections[len(s.page.Sections)-1]
+		last.Header, last.Numbers, last.Rows = names, numbers, rows
+		return
+	case s.markdown:
+		s.row(names)
+		for _, number := range numbers {
+			s.WriteString(map[bool]string{true: "|---:", false: "|---"}[number])
+		}
+		s.WriteString("|\n")
 		for _, r := range rows {
 			s.row(r)
 		}
 		return
 	}
 	t := cli.Table{}
-	for _, h := range header {
+	for _, h := range names {
 		t.Header = append(t.Header, strings.ToUpper(h))
 	}
 	for _, r := range rows {
@@ -77,7 +125,11 @@ func inMarkdown(text string) string {
 
 // code writes lines that must keep their form.
 func (s *sheet) code(text string) {
-	if s.markdown {
+	switch {
+	case s.page != nil:
+		s.page.Sections[len(s.page.Sections)-1].Pre += text
+		return
+	case s.markdown:
 		fmt.Fprintf(s, "\n```text\n%s```\n", text)
 		return
 	}
@@ -108,7 +160,7 @@ func (d *Doc) write(s *sheet) {
 		s.say("New stores hold the most pulled digests: %.1f %% of the stored bytes, which are %.1f %% of the downloads.", d.Hot*100, d.HotBytes*100)
 	}
 	for _, n := range d.Notes {
-		s.say("%s", n)
+		s.warn(n)
 	}
 	d.writeToday(s)
 	d.writeChanges(s, "One store more", d.Adding)
@@ -119,7 +171,9 @@ func (d *Doc) write(s *sheet) {
 	}
 	if len(d.Frontier) > 0 {
 		s.title("Money against round trips")
-		s.code(chart(d.Frontier))
+		if s.page == nil { // which has a chart of its own
+			s.code(chart(d.Frontier))
+		}
 		s.say("Each point is a set at its own route.costWeight:")
 		s.table(answerHeader("costWeight"), d.answers(d.Frontier, func(a *plan.Answer) string { return number(a.CostWeight) }))
 	}
@@ -143,12 +197,12 @@ func (d *Doc) value() string {
 func (d *Doc) writeToday(s *sheet) {
 	t := d.Today
 	s.title(fmt.Sprintf("Today: %s", cli.Count(int64(len(t.Regions)), "store")))
-	s.table([]string{"USD a month", "transfer", "requests", "storage", "growth", "mean ms", "p95 ms"},
+	s.table([]string{"#USD a month", "#transfer", "#requests", "#storage", "#growth", "#mean ms", "#p95 ms"},
 		[][]string{{usd(t.TotalUSD), usd(t.Egress), usd(t.Requests), usd(t.Storage), usd(t.Growth), ms(t.MeanMS), ms(t.P95MS)}})
 	if t.High-t.Low > 0.01*t.TotalUSD {
 		s.say("Between %s and %s: other traffic of the same accounts is not known (docs/cost.md).", usd(t.Low), usd(t.High))
 	}
-	d.writeLosses(s, t)
+	d.writeStores(s, "The stores of today", t)
 }
 
 func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
@@ -169,7 +223,7 @@ func (d *Doc) writeChanges(s *sheet, title string, list []plan.Change) {
 		}
 		rows = append(rows, []string{cmp.Or(c.Place, c.Name), signed(c.Net), signed(c.Saved), signed(-c.Running), usd(c.Fill), payback, fmt.Sprintf("%+.1f", c.MeanMS), who(c.Moved)})
 	}
-	s.table([]string{"place", "net USD a month", "transfer", "storage", "filling USD", "paid back", "mean ms", "for whom"}, rows)
+	s.table([]string{"place", "#net USD a month", "#transfer", "#storage", "#filling USD", "#paid back", "#mean ms", "for whom"}, rows)
 	if more := len(list) - planRows; more > 0 {
 		s.say("and %d more: --output json lists all", more)
 	}
@@ -196,7 +250,7 @@ func who(moved []plan.Move) string {
 }
 
 func answerHeader(first string) []string {
-	return []string{first, "USD a month", "filling USD", "mean ms", "p95 ms", "gap", "worst loss", "survives", "against today"}
+	return []string{first, "#USD a month", "#filling USD", "#mean ms", "#p95 ms", "#gap", "worst loss", "survives", "against today"}
 }
 
 func (d *Doc) answers(list []plan.Answer, first func(*plan.Answer) string) (rows [][]string) {
@@ -251,17 +305,20 @@ func against(a *plan.Answer) string {
 	return cmp.Or(strings.Join(parts, " "), "the same")
 }
 
-func (d *Doc) writeLosses(s *sheet, a *plan.Answer) {
+// writeStores lists the stores of an answer: what each costs, and what its loss would do.
+func (d *Doc) writeStores(s *sheet, title string, a *plan.Answer) {
 	if len(a.Losses) == 0 {
 		return
 	}
+	s.title(title)
 	var rows [][]string
 	for i := range a.Losses {
 		l := &a.Losses[i]
-		rows = append(rows, []string{l.Name, signed(l.USD), fmt.Sprintf("%+.1f", l.MeanMS), who(l.Moved)})
+		at := slices.IndexFunc(a.Regions, func(r plan.Region) bool { return r.Name == l.Name })
+		r := &a.Regions[at]
+		rows = append(rows, []string{l.Name, usd(r.StorageUSD), usd(r.GrowthUSD), usd(r.FillUSD), signed(l.USD), fmt.Sprintf("%+.1f", l.MeanMS), who(l.Moved)})
 	}
-	s.WriteString("\n")
-	s.table([]string{"without", "USD a month", "mean ms", "who goes elsewhere"}, rows)
+	s.table([]string{"store", "#storage", "#growth", "#filling USD", "#when lost, USD a month", "#mean ms", "who goes elsewhere"}, rows)
 }
 
 func (d *Doc) writeBest(s *sheet) {
@@ -274,7 +331,6 @@ func (d *Doc) writeBest(s *sheet) {
 	if d.FirstStep {
 		s.say("This takes it that the accounts have no other traffic. Where the ladders of their prices really begin is not known: billing.accounts says it.")
 	}
-	d.writeLosses(s, b)
 	for _, c := range b.Survives {
 		switch {
 		case c.Survives:
@@ -283,6 +339,7 @@ func (d *Doc) writeBest(s *sheet) {
 			s.say("With %s another set is better, by what is worth %s a month: %s.", c.Name, usd(c.Regret), against(&plan.Answer{Added: c.Added, Removed: c.Removed}))
 		}
 	}
+	d.writeStores(s, "The stores of the best set", b)
 	for i := range d.Next {
 		if i == 0 {
 			d.writeNext(s, &d.Next[i])
