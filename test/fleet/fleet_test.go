@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"ociproxy/internal/fleet"
+	"ociproxy/internal/plan"
 	"ociproxy/internal/prometheus"
 	"ociproxy/internal/traffic"
+	"ociproxy/test/ctl"
 	"ociproxy/test/parts"
 	server "ociproxy/test/prometheus"
 )
@@ -74,6 +76,40 @@ func TestRead(t *testing.T) {
 				t.Errorf("flows that were counted together are from %s", r.Client)
 			}
 		}
+	}
+	plans(t, s.URL)
+}
+
+const planned = `version: 1
+ranges: {cache: "", feeds: [{provider: aws}]}
+upstreams:
+  - {name: main, url: "https://main.example", place: gcp/us-central1, canonical: true}
+stores:
+  - {name: s3, place: aws/us-east-1, url: "https://b-use1.s3.us-east-1.amazonaws.com/{digest}", bucket: "s3://b-use1?region=us-east-1", serves: [aws]}
+`
+
+// plans takes the demand of a plan from the same days. A month has 365.25/12 days as these two.
+func plans(t *testing.T, url string) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte(planned), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := ctl.Run(t, time.Minute, nil, "plan", "--config", config, "--prometheus", url, "--begin", "2025-11-10", "--end", "2025-11-12",
+		"--stored", "10TB", "--max-stores", "1", "--output", "json")
+	if r.Code != 0 || !strings.Contains(r.Stderr, " % of 2025-11-11: the demand is too low") {
+		t.Fatalf("%v", r)
+	}
+	p := ctl.Decode[plan.Plan](t, r.Stdout)
+	all := 0.0
+	for _, f := range flows {
+		all += 2 * f.perSecond * size * day * plan.Month / 1e12
+	}
+	if math.Abs(p.TBMonth-all) > all*0.002 || p.Places != 2 {
+		t.Errorf("%g TB a month from %d places, want %g from aws/us-east-1 and clients whose place nobody knows", p.TBMonth, p.Places, all)
+	}
+	if p.Best == nil || len(p.Best.Regions) != 1 || p.Best.Regions[0].Place != "aws/us-east-1" || !p.Best.Proven {
+		t.Errorf("the best set is %+v, want the store at the clients, proven", p.Best)
 	}
 }
 
