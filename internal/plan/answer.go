@@ -33,9 +33,11 @@ type Answer struct {
 	// below it. Both are absent when the money does not count at all.
 	WorthUSD float64 `json:"worthUSD,omitempty"`
 	BoundUSD float64 `json:"boundUSD,omitempty"`
-	// Gap is how far WorthUSD may be above the best, as a fraction of it. Proven says that it is 0.
-	Gap    float64 `json:"gap"`
-	Proven bool    `json:"proven"`
+	// Gap is how far WorthUSD may be above the best, as a fraction of it. Proven says that it is 0. Estimated says that
+	// the search approximates where some clients go, so that Gap and BoundUSD prove nothing.
+	Gap       float64 `json:"gap"`
+	Proven    bool    `json:"proven"`
+	Estimated bool    `json:"estimated,omitempty"`
 	// Low and High are what it costs a month when the step of a price that depends on the volume is not known.
 	Low      float64  `json:"lowUSD"`
 	High     float64  `json:"highUSD"`

@@ -151,8 +151,9 @@ func (w *World) result(r *solve.Result) (*Answer, error) {
 	if worth := a.outcome.worth(w); worth > 0 {
 		a.Gap = max(0, (worth-r.Bound)/worth)
 	}
+	a.Estimated = len(w.loose) > 0
 	if a.Gap < 1e-9 {
-		a.Gap, a.Proven = 0, len(w.loose) == 0
+		a.Gap, a.Proven = 0, !a.Estimated
 	}
 	if !math.IsInf(w.perMS, 1) {
 		a.BoundUSD = min(r.Bound, a.WorthUSD)

@@ -29,13 +29,17 @@ func (d *Doc) cards() []page.Card {
 		{Label: "Round trip today", Value: ms(t.MeanMS) + " ms", Note: "on average, by bytes"},
 	}
 	if b := d.Best; b != nil {
+		note := "a month; at most " + gap(b) + " above the best possible"
+		switch {
+		case b.Proven:
+			note = "a month; no set is better: proven"
+		case b.Estimated:
+			note = "a month; found by an approximation"
+		}
 		cards = append(cards,
-			page.Card{Label: "The best set", Value: usd(b.TotalUSD), Note: "a month; " + gap(b) + " from the best possible"},
+			page.Card{Label: "The best set", Value: usd(b.TotalUSD), Note: note},
 			page.Card{Label: "Its round trip", Value: ms(b.MeanMS) + " ms", Note: "on average, by bytes"},
 			page.Card{Label: "To fill it", Value: usd(b.FillUSD), Note: "once"})
-		if b.Proven {
-			cards[2].Note = "a month; no set is better: proven"
-		}
 	}
 	return cards
 }

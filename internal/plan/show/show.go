@@ -262,8 +262,11 @@ func (d *Doc) answers(list []plan.Answer, first func(*plan.Answer) string) (rows
 }
 
 func gap(a *plan.Answer) string {
-	if a.Proven {
+	switch {
+	case a.Proven:
 		return "0, proven"
+	case a.Estimated:
+		return fmt.Sprintf("about %.2f%%", 100*a.Gap)
 	}
 	return fmt.Sprintf("%.2f%%", 100*a.Gap)
 }
@@ -356,6 +359,9 @@ func (d *Doc) writeBest(s *sheet) {
 func proof(a *plan.Answer) string {
 	if a.Proven {
 		return "No other set is better: proven."
+	}
+	if a.Estimated {
+		return "The search is an approximation, so nothing proves that no other set is better."
 	}
 	return fmt.Sprintf("No other set is better by more than %.2f %%: the lower bound of what it is worth is %s, it is worth %s.", 100*a.Gap, usd(a.BoundUSD), usd(a.WorthUSD))
 }
