@@ -34,7 +34,6 @@ const (
 	columnBytes
 	columnLines
 	columnSquares
-	numColumns
 )
 
 // decodeRows calls give with the rows of an open file, until it returns false. get returns an empty batch with room for
@@ -44,15 +43,16 @@ func decodeRows(o *opened, opt *Options, get func() []traffic.Row, give func([]t
 		return err
 	}
 	defer parquetfile.Recovered(&err)
-	d := rowDecoder{texts: make([]string, batchRows), numbers: make([]float64, batchRows)}
+	d := newDecoder()
 	defer d.close()
 	for _, group := range o.file.RowGroups() {
 		if err := d.open(group, o.columns); err != nil {
 			return err
 		}
+		d.columns[columnClass].check = checkClass
 		for left := group.NumRows(); left > 0; {
 			batch := get()[:min(left, batchRows)]
-			if err := d.fill(batch); err != nil {
+			if err := d.rows(batch); err != nil {
 				return err
 			}
 			left -= int64(len(batch))
@@ -64,43 +64,89 @@ func decodeRows(o *opened, opt *Options, get func() []traffic.Row, give func([]t
 	return nil
 }
 
-// rowDecoder decodes the columns of a group of rows.
-type rowDecoder struct {
-	columns [numColumns]column
+// decodeObjects calls give with the objects of an open file, until it returns false.
+func decodeObjects(o *opened, opt *Options, give func([]traffic.Object) bool) (err error) {
+	if err := parquetfile.CheckPages(o.in, o.size, o.file, o.columns); err != nil {
+		return err
+	}
+	defer parquetfile.Recovered(&err)
+	d := newDecoder()
+	defer d.close()
+	for _, group := range o.file.RowGroups() {
+		if err := d.open(group, o.columns); err != nil {
+			return err
+		}
+		for left := group.NumRows(); left > 0; {
+			batch := make([]traffic.Object, min(left, batchRows))
+			if err := d.objects(batch); err != nil {
+				return err
+			}
+			left -= int64(len(batch))
+			if batch = slices.DeleteFunc(batch, func(x traffic.Object) bool {
+				return x.Month < monthOf(max(opt.Begin, 0)) || opt.End > 0 && x.Month >= opt.End
+			}); !give(batch) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// decoder decodes the columns of groups of rows.
+type decoder struct {
+	columns []columnReader
 	in      interned
 	texts   []string
 	numbers []float64
 }
 
-func (d *rowDecoder) close() {
+func newDecoder() *decoder {
+	return &decoder{texts: make([]string, batchRows), numbers: make([]float64, batchRows)}
+}
+
+func (d *decoder) close() {
 	for i := range d.columns {
 		d.columns[i].close()
 	}
 }
 
-func (d *rowDecoder) open(group parquet.RowGroup, at []int) error {
+func (d *decoder) open(group parquet.RowGroup, at []int) error {
 	d.close()
 	chunks := group.ColumnChunks()
+	d.columns = make([]columnReader, len(at))
 	for i := range d.columns {
 		if at[i] >= len(chunks) {
 			return fmt.Errorf("the file is damaged: a group of rows has %d columns", len(chunks))
 		}
-		d.columns[i] = column{pages: chunks[at[i]].Pages(), in: &d.in, rows: group.NumRows()}
-	}
-	d.columns[columnClass].check = func(text string) error {
-		if text != "" && !slices.Contains(traffic.Classes(), traffic.Class(text)) {
-			return fmt.Errorf("class %.40q is not known", text)
-		}
-		return nil
+		d.columns[i] = columnReader{pages: chunks[at[i]].Pages(), in: &d.in, rows: group.NumRows()}
 	}
 	return nil
 }
 
-// fill decodes the next rows, and refuses those that cannot be.
-func (d *rowDecoder) fill(batch []traffic.Row) error {
+func checkClass(text string) error {
+	if text != "" && !slices.Contains(traffic.Classes(), traffic.Class(text)) {
+		return fmt.Errorf("class %.40q is not known", text)
+	}
+	return nil
+}
+
+// nextTexts returns the next n texts of a column. They are valid until the next call.
+func (d *decoder) nextTexts(column, n int) ([]string, error) {
+	texts := d.texts[:n]
+	return texts, d.columns[column].read(n, func(c *columnReader, to, n int) error { return c.readTexts(texts[to : to+n]) })
+}
+
+// nextNumbers does the same for numbers.
+func (d *decoder) nextNumbers(column, n int) ([]float64, error) {
+	numbers := d.numbers[:n]
+	return numbers, d.columns[column].read(n, func(c *columnReader, to, n int) error { return c.readNumbers(numbers[to : to+n]) })
+}
+
+// rows decodes the next rows, and refuses those that cannot be.
+func (d *decoder) rows(batch []traffic.Row) error {
 	for i := columnCloud; i <= columnSource; i++ {
-		texts := d.texts[:len(batch)]
-		if err := d.columns[i].read(len(batch), func(c *column, to, n int) error { return c.readTexts(texts[to : to+n]) }); err != nil {
+		texts, err := d.nextTexts(i, len(batch))
+		if err != nil {
 			return err
 		}
 		for j := range batch {
@@ -126,8 +172,8 @@ func (d *rowDecoder) fill(batch []traffic.Row) error {
 		}
 	}
 	for _, i := range []int{columnDay, columnRequests, columnBytes, columnLines, columnSquares} {
-		numbers := d.numbers[:len(batch)]
-		if err := d.columns[i].read(len(batch), func(c *column, to, n int) error { return c.readNumbers(numbers[to : to+n]) }); err != nil {
+		numbers, err := d.nextNumbers(i, len(batch))
+		if err != nil {
 			return err
 		}
 		for j, v := range numbers {
@@ -155,8 +201,51 @@ func (d *rowDecoder) fill(batch []traffic.Row) error {
 	return nil
 }
 
-// column reads the values of one column of a group of rows.
-type column struct {
+// objects decodes the next objects, and refuses those that cannot be. The columns are in the order of fileObject.
+func (d *decoder) objects(batch []traffic.Object) error {
+	const month, digest, cloud, region, requests, sent = 0, 1, 2, 3, 4, 5
+	for _, i := range []int{digest, cloud, region} {
+		texts, err := d.nextTexts(i, len(batch))
+		if err != nil {
+			return err
+		}
+		for j, text := range texts {
+			switch i {
+			case digest:
+				batch[j].Digest = text
+			case cloud:
+				batch[j].Client.Cloud = text
+			case region:
+				batch[j].Client.Region = text
+			}
+		}
+	}
+	for _, i := range []int{month, requests, sent} {
+		numbers, err := d.nextNumbers(i, len(batch))
+		if err != nil {
+			return err
+		}
+		for j, v := range numbers {
+			switch i {
+			case month:
+				batch[j].Month = traffic.Day(v)
+			case requests:
+				batch[j].Requests = v
+			case sent:
+				batch[j].Bytes = v
+			}
+		}
+	}
+	for j := range batch {
+		if o := &batch[j]; finite(int32(o.Month), o.Requests, o.Bytes) != nil {
+			return finite(int32(o.Month), o.Requests, o.Bytes)
+		}
+	}
+	return nil
+}
+
+// columnReader reads the values of one column of a group of rows.
+type columnReader struct {
 	pages parquet.Pages
 	rows  int64 // of the group
 	in    *interned
@@ -171,18 +260,18 @@ type column struct {
 	known []bool
 }
 
-func (c *column) close() {
+func (c *columnReader) close() {
 	if c.page != nil {
 		parquet.Release(c.page)
 	}
 	if c.pages != nil {
 		_ = c.pages.Close() // only read
 	}
-	*c = column{}
+	*c = columnReader{}
 }
 
 // read calls some for parts of the next n values, each of which is in one page.
-func (c *column) read(n int, some func(c *column, to, n int) error) error {
+func (c *columnReader) read(n int, some func(c *columnReader, to, n int) error) error {
 	for done := 0; done < n; {
 		if c.page == nil {
 			if err := c.next(); err != nil {
@@ -202,7 +291,7 @@ func (c *column) read(n int, some func(c *column, to, n int) error) error {
 	return nil
 }
 
-func (c *column) next() error {
+func (c *columnReader) next() error {
 	page, err := c.pages.ReadPage()
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -221,7 +310,7 @@ func (c *column) next() error {
 }
 
 // readTexts reads the next texts, which are all in the page.
-func (c *column) readTexts(to []string) error {
+func (c *columnReader) readTexts(to []string) error {
 	if c.dict == nil {
 		data, offsets := c.values.ByteArray()
 		for i := range to {
@@ -249,11 +338,14 @@ func (c *column) readTexts(to []string) error {
 	return nil
 }
 
-func (c *column) text(raw []byte) (string, error) {
+func (c *columnReader) text(raw []byte) (string, error) {
 	if len(raw) > MaxText {
 		return "", fmt.Errorf("a text of %d bytes: at most %d are possible", len(raw), MaxText)
 	}
-	text := c.in.of(string(raw))
+	text, ok := (*c.in)[string(raw)]
+	if !ok {
+		text = c.in.of(string(raw))
+	}
 	if c.check != nil {
 		return text, c.check(text)
 	}
@@ -261,7 +353,7 @@ func (c *column) text(raw []byte) (string, error) {
 }
 
 // readNumbers reads the next numbers, which are all in the page. Lines up to 2^53 are exact.
-func (c *column) readNumbers(to []float64) error {
+func (c *columnReader) readNumbers(to []float64) error {
 	if c.dict != nil {
 		for i, index := range c.values.Int32()[c.at : c.at+len(to)] {
 			switch v := c.dict.Index(index); v.Kind() {

@@ -85,29 +85,7 @@ func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traff
 		if err != nil {
 			return err
 		}
-		var texts interned
-		var batch []traffic.Object
-		for row, err := range rowsOf[fileObject](o) {
-			if err == nil {
-				err = row.check()
-			}
-			if err != nil {
-				return err
-			}
-			if month := traffic.Day(row.Month); month < monthOf(max(opt.Begin, 0)) || opt.End > 0 && month >= opt.End {
-				continue
-			}
-			r := row.object()
-			r.Client.Cloud, r.Client.Region = texts.of(r.Client.Cloud), texts.of(r.Client.Region)
-			if batch = append(batch, r); len(batch) == batchRows {
-				if !give(batch) {
-					return nil
-				}
-				batch = nil
-			}
-		}
-		give(batch)
-		return nil
+		return decodeObjects(o, &opt, give)
 	})
 }
 
