@@ -4,25 +4,29 @@ import "ociproxy/internal/traffic"
 
 // piece is a row, or the sum of rows that cost the same for each byte and request and count for the same tables.
 type piece struct {
-	traffic.Row
-	variance float64 // of the bytes
-	sampled  float64 // bytes of rows that have a variance
-}
-
-func pieceOf(r *traffic.Row) piece {
-	p := piece{Row: *r, variance: varianceOf(r)}
-	if p.variance > 0 {
-		p.sampled = r.Bytes
-	}
-	return p
+	key        *traffic.Key // of one of them; its repository does not count
+	repository string       // "": of all
+	requests   float64
+	bytes      float64
+	lines      int64
+	variance   float64 // of the bytes
+	sampled    float64 // bytes of rows that have a variance
 }
 
 func (p *piece) add(r *traffic.Row) {
-	p.Row.Add(r)
+	p.requests += r.Requests
+	p.bytes += r.Bytes
+	p.lines += r.Lines
 	if v := varianceOf(r); v > 0 {
 		p.variance += v
 		p.sampled += r.Bytes
 	}
+}
+
+func (p *piece) row() *traffic.Row {
+	r := &traffic.Row{Key: *p.key, Requests: p.requests, Bytes: p.bytes, Lines: p.lines}
+	r.Repository = p.repository
+	return r
 }
 
 // kept are sums of rows from which the tables are made: pricing millions of rows one by one takes much longer. A sum has
@@ -33,6 +37,7 @@ type kept struct {
 	now          neighbours
 	lanes        map[keptLane]uint32
 	costs        map[keptCost]uint32
+	costKeys     []*traffic.Key    // by the number of the cost
 	names        map[string]uint32 // of reasons and repositories
 	at           map[keptFlow]*piece
 	atRepository map[keptRepository]*piece
@@ -80,8 +85,8 @@ func (n *neighbours) next(k *traffic.Key) bool {
 		n.key.Operation == k.Operation && n.key.Source == k.Source
 }
 
-// maxKept bounds the memory for sums: each takes some 400 bytes.
-const maxKept = 200_000
+// maxKept bounds the memory for sums: each takes some 150 bytes.
+const maxKept = 500_000
 
 // newKept keeps nothing yet. While no source is chosen, c is nil.
 func newKept(w *world, c *choices) *kept {
@@ -96,10 +101,25 @@ func (k *kept) add(r *traffic.Row) {
 	if len(k.lanes) == 0 || !k.now.next(&r.Key) {
 		k.move(r)
 	}
-	k.flows = keep(k.at, keptFlow{k.now.lane, number(k.names, r.Reason)}, k.flows, r, false)
-	if r.Repository != "" && ofClients(r) {
-		k.repositories = keep(k.atRepository, keptRepository{k.now.cost, number(k.names, r.Repository)}, k.repositories, r, true)
+	flow := keptFlow{k.now.lane, number(k.names, r.Reason)}
+	p := k.at[flow]
+	if p == nil {
+		key := r.Key
+		p = &piece{key: &key}
+		k.at[flow] = p
+		k.flows = append(k.flows, p)
 	}
+	p.add(r)
+	if r.Repository == "" || !ofClients(r) {
+		return
+	}
+	of := keptRepository{k.now.cost, number(k.names, r.Repository)}
+	if p = k.atRepository[of]; p == nil {
+		p = &piece{key: k.costKeys[of.cost], repository: r.Repository}
+		k.atRepository[of] = p
+		k.repositories = append(k.repositories, p)
+	}
+	p.add(r)
 }
 
 // full reports whether more sums would take too much memory.
@@ -117,6 +137,10 @@ func (k *kept) move(r *traffic.Row) {
 	if ofClients(r) {
 		k.now.cost = number(k.costs, keptCost{r.Store, r.Operation, r.Source, period, is,
 			k.w.meters(one), k.w.meters(lane{k.w.canonical, client, traffic.Client, r.Operation})})
+		if int(k.now.cost) == len(k.costKeys) {
+			key := r.Key
+			k.costKeys = append(k.costKeys, &key)
+		}
 	}
 }
 
@@ -128,20 +152,6 @@ func number[K comparable](m map[K]uint32, key K) uint32 {
 		m[key] = n
 	}
 	return n
-}
-
-// keep adds a row to its sum in all, and returns all.
-func keep[K comparable](at map[K]*piece, key K, all []*piece, r *traffic.Row, repository bool) []*piece {
-	if p := at[key]; p != nil {
-		p.add(r)
-		return all
-	}
-	p := pieceOf(r)
-	if !repository {
-		p.Repository = ""
-	}
-	at[key] = &p
-	return append(all, &p)
 }
 
 // fits reports whether sums that were made before the sources were chosen are right: each source of a store counts for the

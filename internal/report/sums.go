@@ -107,7 +107,8 @@ func (w *world) periodOf(d traffic.Day) traffic.Day {
 
 // flow adds a piece to all tables but that of the repositories.
 func (s *sums) flow(p *piece) {
-	one, r := s.price(p), &p.Row
+	r := p.row()
+	one := s.price(p, r)
 	if s.c.counts(r) {
 		if s.charges != nil {
 			s.charge(r)
@@ -126,11 +127,12 @@ func (s *sums) flow(p *piece) {
 
 // repository adds a piece with a repository to the table of the repositories.
 func (s *sums) repository(p *piece) {
-	if !s.c.reasons(&p.Row) {
+	r := p.row()
+	if !s.c.reasons(r) {
 		return
 	}
-	one := s.price(p)
-	into(s.repositories, periodName{s.w.periodOf(p.Day), p.Repository}, &one)
+	one := s.price(p, r)
+	into(s.repositories, periodName{s.w.periodOf(r.Day), r.Repository}, &one)
 	if len(s.repositories) > s.w.in.repositories() {
 		s.fold()
 	}
@@ -172,9 +174,8 @@ func into[K comparable](m map[K]*sum, key K, one *sum) {
 	s.add(one)
 }
 
-// price returns what a piece counts for, at the rates of its month.
-func (s *sums) price(p *piece) sum {
-	r := &p.Row
+// price returns what a piece, of which r is the row, counts for at the rates of its month.
+func (s *sums) price(p *piece, r *traffic.Row) sum {
 	out := sum{requests: r.Requests, bytes: r.Bytes, lines: r.Lines, variance: p.variance, sampled: p.sampled}
 	if r.Operation == traffic.Get && ofClients(r) {
 		out.downloads = r.Requests
