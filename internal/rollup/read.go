@@ -238,7 +238,7 @@ func within(name string, opt Options) bool {
 		return true
 	}
 	text, _, _ := strings.Cut(rest, "/")
-	day, err := ParseDay(text)
+	day, err := traffic.ParseDay(text)
 	if err != nil {
 		return true
 	}
