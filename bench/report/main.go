@@ -3,8 +3,8 @@
 // feeds, which it takes from ../shared/data/ranges. Beside each it runs `zcat | wc -l` on the same file.
 //
 // The rates are per second of CPU time, so that a busy machine gives the same ones. Megabytes (10^6) are those of the
-// text before compression. Then it rolls up a day of S3's logs on all cores, beside DuckDB. With the name of a layout, or
-// rollup, as argument, it measures only this one.
+// text before compression. Then it rolls up a day of S3's logs on all cores, beside DuckDB, and reports a year of
+// roll-ups. With the name of a layout, rollup or year as argument, it measures only this one.
 package main
 
 import (
@@ -30,8 +30,11 @@ func main() {
 	args := os.Args[1:]
 	if len(args) == 3 && args[0] == "measure" {
 		how := measure
-		if args[1] == "rollup" {
+		switch args[1] {
+		case "rollup":
 			how = func(ctx context.Context, _, dir string) error { return measureRollup(ctx, dir) }
+		case "year":
+			how = func(ctx context.Context, _, dir string) error { return measureYear(ctx, dir) }
 		}
 		if err := how(context.Background(), args[1], args[2]); err != nil {
 			fmt.Fprintf(os.Stderr, "bench report: %v\n", err)
@@ -63,6 +66,13 @@ func run(ctx context.Context, dir string, only []string) error {
 		got, err := rollups(ctx, dir)
 		if err != nil {
 			return fmt.Errorf("rollup: %w", err)
+		}
+		all = append(all, got...)
+	}
+	if len(only) == 0 || slices.Contains(only, "year") {
+		got, err := year(ctx, dir)
+		if err != nil {
+			return fmt.Errorf("year: %w", err)
 		}
 		all = append(all, got...)
 	}

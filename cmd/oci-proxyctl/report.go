@@ -118,11 +118,9 @@ func (how *reporting) days(now time.Time) (begin, end traffic.Day, err error) {
 		if f.text == "" {
 			continue
 		}
-		at, err := time.Parse(time.DateOnly, f.text)
-		if err != nil || at.Year() < 2000 || at.Year() > 2200 {
+		if *f.day, err = traffic.ParseDay(f.text); err != nil {
 			return 0, 0, cli.Usage("for example 2026-11-01", "--%s %q is no day", f.name, f.text)
 		}
-		*f.day = traffic.DayOf(at)
 	}
 	if end <= begin {
 		return 0, 0, cli.Usage("--end is the day after the last one, for example --begin 2026-11-01 --end 2026-12-01", "--end %s is not after --begin %s", end, begin)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"ociproxy/internal/accesslog"
 	"ociproxy/internal/cli"
@@ -21,12 +20,12 @@ import (
 // learnDays returns the days of --learn.
 func (how *reporting) learnDays() (days logsource.Days, err error) {
 	first, last, ok := strings.Cut(how.learn, "..")
-	begin, err1 := time.Parse(time.DateOnly, first)
-	end, err2 := time.Parse(time.DateOnly, last)
-	if !ok || err1 != nil || err2 != nil || !end.After(begin) {
+	begin, err1 := traffic.ParseDay(first)
+	end, err2 := traffic.ParseDay(last)
+	if !ok || err1 != nil || err2 != nil || end <= begin {
 		return days, cli.Usage("BEGIN..END, where END is the day after the last one, for example --learn 2026-10-01..2026-10-15", "--learn %q names no days", how.learn)
 	}
-	return logsource.Days{Begin: traffic.DayOf(begin), End: traffic.DayOf(end)}, nil
+	return logsource.Days{Begin: begin, End: end}, nil
 }
 
 // checkLearn refuses --learn where it can do nothing.

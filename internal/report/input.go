@@ -22,8 +22,8 @@ type Input struct {
 	Begin, End traffic.Day
 	Per        Per
 	Now        time.Time
-	// Rows gives the rows of all sources, in any order. It is ranged over twice and must give the same rows. Rows of other
-	// days are left out.
+	// Rows gives the rows of all sources, in any order. It is ranged over once or twice and must give the same rows.
+	// Rows of other days are left out.
 	Rows iter.Seq2[*traffic.Row, error]
 	// Objects gives what is known of single blobs; nil: nothing.
 	Objects iter.Seq2[*traffic.Object, error]
@@ -55,31 +55,14 @@ func Make(ctx context.Context, in *Input) (*Report, error) {
 	}
 	w := newWorld(in)
 	t := newTally(w)
-	for row, err := range in.Rows {
-		switch {
-		case err != nil:
-			return nil, err
-		case row.Day >= in.Begin && row.Day < in.End:
-			t.add(row)
-		}
-		if t.rows%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	if err := in.read(ctx, t.add); err != nil {
+		return nil, err
 	}
 	c := t.choose()
 	bills := w.bills(t, c)
 	s := newSums(w, c, bills)
-	read := 0
-	for row, err := range in.Rows {
-		if err != nil {
-			return nil, err
-		}
-		if row.Day >= in.Begin && row.Day < in.End {
-			s.add(row)
-		}
-		if read++; read%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	if err := in.tables(ctx, t, c, s); err != nil {
+		return nil, err
 	}
 	if in.Objects != nil && !t.several() {
 		if err := s.objects(in.Objects); err != nil {
@@ -87,4 +70,44 @@ func Make(ctx context.Context, in *Input) (*Report, error) {
 		}
 	}
 	return s.report(t), ctx.Err()
+}
+
+// read calls add with all rows of the report's days.
+func (in *Input) read(ctx context.Context, add func(*traffic.Row)) error {
+	read := 0
+	for row, err := range in.Rows {
+		if err != nil {
+			return err
+		}
+		if row.Day >= in.Begin && row.Day < in.End {
+			add(row)
+		}
+		if read++; read%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// tables fills the tables: from the sums of the first reading if they tell enough, and otherwise by reading the rows again.
+func (in *Input) tables(ctx context.Context, t *tally, c *choices, s *sums) error {
+	k := t.kept
+	if t.kept = nil; k != nil && t.fits(c) {
+		s.all(k)
+		return nil
+	}
+	k = newKept(s.w, c)
+	err := in.read(ctx, func(r *traffic.Row) {
+		if s.w.known[r.Store] == nil {
+			return
+		}
+		if k.add(r); k.full() {
+			s.all(k)
+			k = newKept(s.w, c)
+		}
+	})
+	if err == nil {
+		s.all(k)
+	}
+	return err
 }

@@ -12,7 +12,7 @@ import (
 	"ociproxy/internal/traffic"
 )
 
-// sums is the second reading: every table of the report, at the rates of the bills.
+// sums is every table of the report, at the rates of the bills.
 type sums struct {
 	w     *world
 	c     *choices
@@ -105,18 +105,16 @@ func (w *world) periodOf(d traffic.Day) traffic.Day {
 	return monthOf(d)
 }
 
-func (s *sums) add(r *traffic.Row) {
-	if s.w.known[r.Store] == nil {
-		return
-	}
-	one := s.price(r)
-	clients := ofClients(r)
-	key := flowKey{s.w.periodOf(r.Day), s.w.clientOf(r), r.Store, r.Class}
+// flow adds a piece to all tables but that of the repositories.
+func (s *sums) flow(p *piece) {
+	r := p.row()
+	one := s.price(p, r)
 	if s.c.counts(r) {
 		if s.charges != nil {
 			s.charge(r)
 		}
-		if clients {
+		key := flowKey{s.w.periodOf(r.Day), s.w.clientOf(r), r.Store, r.Class}
+		if ofClients(r) {
 			into(s.flows, key, &one)
 		} else {
 			into(s.other, key, &one)
@@ -124,12 +122,29 @@ func (s *sums) add(r *traffic.Row) {
 	}
 	if s.c.reasons(r) {
 		s.leave(r, &one)
-		if r.Repository != "" {
-			into(s.repositories, periodName{key.period, r.Repository}, &one)
-			if len(s.repositories) > s.w.in.repositories() {
-				s.fold()
-			}
-		}
+	}
+}
+
+// repository adds a piece with a repository to the table of the repositories.
+func (s *sums) repository(p *piece) {
+	r := p.row()
+	if !s.c.reasons(r) {
+		return
+	}
+	one := s.price(p, r)
+	into(s.repositories, periodName{s.w.periodOf(r.Day), r.Repository}, &one)
+	if len(s.repositories) > s.w.in.repositories() {
+		s.fold()
+	}
+}
+
+// all adds all sums that were kept.
+func (s *sums) all(k *kept) {
+	for _, p := range k.flows {
+		s.flow(p)
+	}
+	for _, p := range k.repositories {
+		s.repository(p)
 	}
 }
 
@@ -159,12 +174,9 @@ func into[K comparable](m map[K]*sum, key K, one *sum) {
 	s.add(one)
 }
 
-// price returns what a row counts for, at the rates of its month.
-func (s *sums) price(r *traffic.Row) sum {
-	out := sum{requests: r.Requests, bytes: r.Bytes, lines: r.Lines, variance: varianceOf(r)}
-	if out.variance > 0 {
-		out.sampled = r.Bytes
-	}
+// price returns what a piece, of which r is the row, counts for at the rates of its month.
+func (s *sums) price(p *piece, r *traffic.Row) sum {
+	out := sum{requests: r.Requests, bytes: r.Bytes, lines: r.Lines, variance: p.variance, sampled: p.sampled}
 	if r.Operation == traffic.Get && ofClients(r) {
 		out.downloads = r.Requests
 	}

@@ -16,6 +16,15 @@ type tally struct {
 	at     map[meterDay]int        // index in uses
 	strays map[string]*Sum         // stores that the config does not have, by name
 	asked  map[traffic.Day]float64 // requests of clients to the proxy, by month; see choose
+	kept   *kept                   // nil: there were too many sums
+	now    tallied
+}
+
+// tallied is where rows with the same key, whatever their reason and repository, are counted.
+type tallied struct {
+	neighbours
+	told *told // nil: not of clients
+	uses []int
 }
 
 type storeDay struct {
@@ -27,13 +36,11 @@ type storeDay struct {
 type dayTold [numSources]told
 
 type told struct {
-	there          bool
-	requests       float64
-	bytes          float64
-	lines          int64
-	downloads      float64 // requests that the proxy can know: GET and HEAD of clients
-	withReason     bool
-	withRepository bool
+	there     bool
+	requests  float64
+	bytes     float64
+	lines     int64
+	downloads float64 // requests that the proxy can know: GET and HEAD of clients
 }
 
 // sampled reports whether lines stand for several requests.
@@ -79,7 +86,7 @@ type use struct {
 func (t *tally) several() bool { return t.logs[ofStore] && t.logs[ofProxy] }
 
 func newTally(w *world) *tally {
-	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}, asked: map[traffic.Day]float64{}}
+	return &tally{w: w, days: map[storeDay]*dayTold{}, at: map[meterDay]int{}, strays: map[string]*Sum{}, asked: map[traffic.Day]float64{}, kept: newKept(w, nil)}
 }
 
 // ofClients reports whether a row is a download of clients.
@@ -98,26 +105,42 @@ func (t *tally) add(r *traffic.Row) {
 		s.Bytes += r.Bytes
 		return
 	}
+	if len(t.now.uses) == 0 || !t.now.next(&r.Key) {
+		t.move(r)
+	}
+	if s := t.now.told; s != nil {
+		s.there = true
+		s.requests += r.Requests
+		s.bytes += r.Bytes
+		s.lines += r.Lines
+		if r.Operation == traffic.Get || r.Operation == traffic.Head {
+			s.downloads += r.Requests
+		}
+	}
+	for i, use := range t.now.uses {
+		t.uses[use].quantity += [...]float64{r.Bytes, r.Requests}[i%2] // in the order of run
+	}
+	if t.kept != nil {
+		if t.kept.add(r); t.kept.full() {
+			t.kept = nil
+		}
+	}
+}
+
+// move looks up where a row is counted.
+func (t *tally) move(r *traffic.Row) {
 	at, source := storeDay{r.Store, r.Day}, sourceIndex(r.Source)
+	t.now = tallied{neighbours: neighbours{key: r.Key}, uses: t.now.uses[:0]}
 	if ofClients(r) {
 		d := t.days[at]
 		if d == nil {
 			d = &dayTold{}
 			t.days[at] = d
 		}
-		s := &d[source]
-		s.there = true
-		s.requests += r.Requests
-		s.bytes += r.Bytes
-		s.lines += r.Lines
-		s.withReason = s.withReason || r.Reason != ""
-		s.withRepository = s.withRepository || r.Repository != ""
-		if r.Operation == traffic.Get || r.Operation == traffic.Head {
-			s.downloads += r.Requests
-		}
+		t.now.told = &d[source]
 	}
 	key := meterDay{storeDay: at, source: uint8(source), own: !ofClients(r)}
-	t.w.run(r, func(m bill.Meter, quantity float64, without bool) {
+	t.w.run(r, func(m bill.Meter, _ float64, without bool) {
 		key.meter, key.without = m, without
 		i, ok := t.at[key]
 		if !ok {
@@ -125,11 +148,12 @@ func (t *tally) add(r *traffic.Row) {
 			t.at[key] = i
 			t.uses = append(t.uses, use{meterDay: key})
 		}
-		t.uses[i].quantity += quantity
+		t.now.uses = append(t.now.uses, i)
 	})
 }
 
-// run calls each with the meters that a row runs, in this world and in the one without the proxy.
+// run calls each with the meters that a row runs, in this world and in the one without the proxy: for its bytes, then for its
+// requests.
 func (w *world) run(r *traffic.Row, each func(m bill.Meter, quantity float64, without bool)) {
 	client := w.clientOf(r)
 	m := w.meters(lane{r.Store, client, r.Class, r.Operation})

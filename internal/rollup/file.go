@@ -12,7 +12,6 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
-	"ociproxy/internal/place"
 	"ociproxy/internal/traffic"
 )
 
@@ -175,22 +174,4 @@ func finite(day int32, figures ...float64) error {
 		}
 	}
 	return nil
-}
-
-func (f *fileRow) row() traffic.Row {
-	return traffic.Row{
-		Key: traffic.Key{
-			Day: traffic.Day(f.Day), Client: place.Place{Cloud: f.ClientCloud, Region: f.ClientRegion}, Store: f.Store,
-			Class: traffic.Class(f.Class), Operation: traffic.Operation(f.Operation), Reason: f.Reason, Repository: f.Repository,
-			Source: traffic.Source(f.Source),
-		},
-		Requests: f.Requests, Bytes: f.Bytes, Lines: f.Lines, Squares: f.Squares,
-	}
-}
-
-func (f *fileObject) object() traffic.Object {
-	return traffic.Object{
-		Month: traffic.Day(f.Month), Digest: f.Digest, Client: place.Place{Cloud: f.ClientCloud, Region: f.ClientRegion},
-		Requests: f.Requests, Bytes: f.Bytes,
-	}
 }

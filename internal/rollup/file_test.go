@@ -3,6 +3,7 @@ package rollup
 import (
 	"bytes"
 	"errors"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"os"
@@ -197,6 +198,38 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestManyFiles reads more files than are decoded at once, in their order. Files of rows alone are roll-ups, too. A reader
+// that stops leaves nothing behind, and a damaged file is told after the rows of those before it.
+func TestManyFiles(t *testing.T) {
+	dir, all := t.TempDir(), randomRows(20_000)[:9_000]
+	var names []string
+	for i := range 30 {
+		name := filepath.Join(dir, Name(Rows, traffic.Day(20788+i).String(), "s3://logs/"))
+		writeFile(t, name, Meta{}, all[i*300:(i+1)*300])
+		names = append(names, name)
+	}
+	got, err := readAll(t, dir, Options{})
+	if diff := gocmp.Diff(all, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for range Read(t.Context(), dir, Options{}) {
+		break
+	}
+	for _, from := range []string{dir, names[0], filepath.Join(dir, "rows/*/*.parquet")} {
+		for o, err := range ReadObjects(t.Context(), from, Options{}) {
+			t.Errorf("objects of %s: %v, %v", from, o, err)
+		}
+	}
+	if err := os.Truncate(names[3], 100); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = readAll(t, dir, Options{}); err == nil || !strings.Contains(err.Error(), names[3]) || len(got) != 900 {
+		t.Errorf("%d rows and then %v", len(got), err)
+	}
+}
+
+func newBatch() []traffic.Row { return make([]traffic.Row, batchRows) }
+
 // TestHostile: a page that says it has 2 GiB is refused before memory is taken for it.
 func TestHostile(t *testing.T) {
 	var out bytes.Buffer
@@ -208,11 +241,7 @@ func TestHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	parquetfiletest.Hostile(out.Bytes(), &o.file.Metadata().RowGroups[0].Columns[0].MetaData)
-	for _, err = range rowsOf[fileRow](o) {
-		if err != nil {
-			break
-		}
-	}
+	err = decodeRows(o, &Options{}, newBatch, func([]traffic.Row) bool { return true })
 	if err == nil || !strings.Contains(err.Error(), "a page of 2147483647 bytes") {
 		t.Error(err)
 	}
@@ -235,18 +264,15 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		n := int64(0)
-		for row, err := range rowsOf[fileRow](o) {
-			if err != nil {
-				return
-			}
-			if n++; n > o.file.NumRows() {
+		_ = decodeRows(o, &Options{}, newBatch, func(batch []traffic.Row) bool { // the file may be damaged
+			if n += int64(len(batch)); n > o.file.NumRows() {
 				t.Fatalf("more rows than %d", o.file.NumRows())
 			}
-			_ = row.check() // must not panic
-			if n > 10_000 {
-				return
+			if _, err := WriteRows(io.Discard, Meta{}, each(batch)); err != nil {
+				t.Fatal(err)
 			}
-		}
+			return n < 10_000
+		})
 	})
 }
 

@@ -120,6 +120,9 @@ func (m *Meta) metadata() (map[string]string, error) {
 // errForeign says that a Parquet file is no roll-up.
 var errForeign = errors.New("it is no roll-up: `oci-proxyctl report rollup` makes them")
 
+// errKind says that a roll-up has rows of another kind.
+var errKind = errors.New("it is of another kind")
+
 // metaOf reads the metadata of a file.
 func metaOf(look func(string) (string, bool), kind Kind) (*Meta, error) {
 	version, ok := look(metaVersion)
@@ -131,7 +134,7 @@ func metaOf(look func(string) (string, bool), kind Kind) (*Meta, error) {
 	}
 	m := &Meta{}
 	if is, _ := look(metaKind); is != string(kind) {
-		return nil, fmt.Errorf("it has %.20q, and %q were to be read", is, kind)
+		return nil, fmt.Errorf("%w: it has %.20q, and %q were to be read", errKind, is, kind)
 	}
 	about, _ := look(metaAbout)
 	if len(about) > maxAbout || json.Unmarshal([]byte(about), m) != nil {

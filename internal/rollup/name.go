@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
-	"time"
-
-	"ociproxy/internal/traffic"
 )
 
 // Suffix is the end of every file's name.
@@ -34,13 +31,4 @@ func Name(kind Kind, day, logs string) string {
 	}, logs)
 	short = strings.Trim(short[max(0, len(short)-40):], "-")
 	return fmt.Sprintf("%s/%s%s/%s-%016x%s", kind, dayPart, day, short, hash.Sum64(), Suffix)
-}
-
-// ParseDay reads a day, for example 2026-12-10.
-func ParseDay(text string) (traffic.Day, error) {
-	at, err := time.Parse(time.DateOnly, text)
-	if err != nil {
-		return 0, fmt.Errorf("%.40q is no day: want for example 2026-12-10", text)
-	}
-	return traffic.DayOf(at), nil
 }

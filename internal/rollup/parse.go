@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -84,41 +83,4 @@ func columns(want *parquet.Schema, file *parquet.File) ([]int, error) {
 		return nil, fmt.Errorf("its groups have %d rows together, and its footer says %d", rows, file.NumRows())
 	}
 	return needed, nil
-}
-
-// rowsOf returns the rows of an open file. The pointer is valid until the next row.
-func rowsOf[T any](o *opened) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		if err := parquetfile.CheckPages(o.in, o.size, o.file, o.columns); err != nil {
-			yield(nil, err)
-			return
-		}
-		in := parquet.NewGenericReader[T](o.file)
-		defer in.Close() //nolint:errcheck // it was only read
-		batch := make([]T, 512)
-		left := o.file.NumRows()
-		for left > 0 {
-			n, err := readSome(in, batch)
-			for i := range batch[:n] {
-				if left--; !yield(&batch[i], nil) {
-					return
-				}
-			}
-			switch {
-			case n == 0 && err == nil:
-				err = io.ErrNoProgress
-			case errors.Is(err, io.EOF) && left > 0:
-				err = io.ErrUnexpectedEOF
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				yield(nil, err)
-				return
-			}
-		}
-	}
-}
-
-func readSome[T any](in *parquet.GenericReader[T], batch []T) (n int, err error) {
-	defer parquetfile.Recovered(&err)
-	return in.Read(batch)
 }

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -49,84 +50,60 @@ const Slack = 35
 // bucket and prefix. Rows of several files may have the same key: add them up. A file that is no roll-up ends the
 // reading with an error, which names it. The pointer is valid until the next row.
 func Read(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Row, error] {
-	return func(yield func(*traffic.Row, error) bool) {
-		var texts interned
-		eachFile(ctx, from, Rows, opt, func(err error) { yield(nil, err) }, func(f *oneFile) (bool, error) {
-			o, err := open[fileRow](f.in, f.size, Rows)
-			if err != nil {
-				return false, err
-			}
-			for row, err := range rowsOf[fileRow](o) {
-				if err == nil {
-					err = row.check()
-				}
-				if err != nil {
-					return false, err
-				}
-				if day := traffic.Day(row.Day); day < opt.Begin || opt.End > 0 && day >= opt.End {
-					continue
-				}
-				r := row.row()
-				texts.row(&r)
-				if !yield(&r, nil) {
-					return false, nil
-				}
-				if err := ctx.Err(); err != nil {
-					return false, err
-				}
-			}
-			return true, nil
-		})
+	spare := make(chan []traffic.Row, ahead)
+	get := func() []traffic.Row {
+		select {
+		case batch := <-spare:
+			return batch[:batchRows]
+		default:
+			return make([]traffic.Row, batchRows)
+		}
 	}
+	done := func(batch []traffic.Row) {
+		select {
+		case spare <- batch:
+		default:
+		}
+	}
+	return eachFile(ctx, from, Rows, opt, done, func(f *oneFile, give func([]traffic.Row) bool) error {
+		o, err := open[fileRow](f.in, f.size, Rows)
+		if err != nil {
+			return err
+		}
+		return decodeRows(o, &opt, get, give)
+	})
 }
 
-// ReadObjects returns the objects of the roll-ups in a place, as [Read] does. The row of all digests that were not
-// among the first of a file has the digest "".
+// ReadObjects returns the objects of the roll-ups in a place, as [Read] does. Roll-ups without any are no error. The row
+// of all digests that were not among the first of a file has the digest "".
 func ReadObjects(ctx context.Context, from string, opt Options) iter.Seq2[*traffic.Object, error] {
-	return func(yield func(*traffic.Object, error) bool) {
-		var texts interned
-		eachFile(ctx, from, Objects, opt, func(err error) { yield(nil, err) }, func(f *oneFile) (bool, error) {
-			o, err := open[fileObject](f.in, f.size, Objects)
-			if err != nil {
-				return false, err
-			}
-			if opt.From != "" && !slices.Contains(o.meta.From, opt.From) {
-				return true, nil
-			}
-			for row, err := range rowsOf[fileObject](o) {
-				if err == nil {
-					err = row.check()
-				}
-				if err != nil {
-					return false, err
-				}
-				if month := traffic.Day(row.Month); month < monthOf(max(opt.Begin, 0)) || opt.End > 0 && month >= opt.End {
-					continue
-				}
-				r := row.object()
-				r.Client.Cloud, r.Client.Region = texts.of(r.Client.Cloud), texts.of(r.Client.Region)
-				if !yield(&r, nil) {
-					return false, nil
-				}
-				if err := ctx.Err(); err != nil {
-					return false, err
-				}
-			}
-			return true, nil
-		})
-	}
+	return eachFile(ctx, from, Objects, opt, nil, func(f *oneFile, give func([]traffic.Object) bool) error {
+		o, err := open[fileObject](f.in, f.size, Objects)
+		if errors.Is(err, errKind) || err == nil && opt.From != "" && !slices.Contains(o.meta.From, opt.From) {
+			return nil // a file of rows that was named, or that fits a pattern
+		}
+		if err != nil {
+			return err
+		}
+		return decodeObjects(o, &opt, give)
+	})
 }
 
 // Infos describes the files of rows that [Read] reads.
 func Infos(ctx context.Context, from string, opt Options) (all []Info, err error) {
-	eachFile(ctx, from, Rows, opt, func(e error) { err = e }, func(f *oneFile) (bool, error) {
+	for info, err := range eachFile(ctx, from, Rows, opt, nil, func(f *oneFile, give func([]Info) bool) error {
 		o, err := open[fileRow](f.in, f.size, Rows)
 		if err == nil {
-			all = append(all, Info{f.name, o.file.NumRows(), f.size, *o.meta})
+			give([]Info{{f.name, o.file.NumRows(), f.size, *o.meta}})
 		}
-		return true, err
-	})
-	return all, err
+		return err
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, *info)
+	}
+	return all, nil
 }
 
 // ErrNone says that a place has no roll-ups.
@@ -139,60 +116,108 @@ type oneFile struct {
 	size int64
 }
 
-// eachFile opens the files of a kind in a place, one after the other, until each returns false or an error. fail gets
-// the error.
-func eachFile(ctx context.Context, from string, kind Kind, opt Options, fail func(error), each func(*oneFile) (more bool, err error)) {
-	found, err := listing(ctx, from, kind, opt)
-	if err != nil {
-		fail(err)
-		return
-	}
-	if len(found) == 0 {
-		fail(fmt.Errorf("read %s: %w: `oci-proxyctl report rollup` makes them", from, ErrNone))
-		return
-	}
-	found = slices.DeleteFunc(found, func(f location) bool { return !within(f.name, opt) })
-	ctx, cancel := context.WithCancel(ctx)
-	files := make(chan chan fetched, ahead)
-	var fetchers sync.WaitGroup
-	defer func() {
-		cancel()
-		for rest := range files {
-			(<-rest).close()
+// eachFile returns what decode gives of the files of a kind in a place, in their order. Files are fetched and decoded at
+// once, a few ahead of the reader. done, if not nil, gets each batch back once it was read.
+func eachFile[T any](ctx context.Context, from string, kind Kind, opt Options, done func([]T), decode func(f *oneFile, give func([]T) bool) error) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		found, err := listing(ctx, from, kind, opt)
+		if err == nil && len(found) == 0 {
+			err = none(ctx, from, kind, opt)
 		}
-		fetchers.Wait()
-	}()
-	fetchers.Go(func() {
-		defer close(files)
-		for _, f := range found {
-			one := make(chan fetched, 1)
-			select {
-			case files <- one:
-			case <-ctx.Done():
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		found = slices.DeleteFunc(found, func(f location) bool { return !within(f.name, opt) })
+		ctx, cancel := context.WithCancel(ctx)
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer cancel()
+		files := make(chan *decoding[T], ahead)
+		workers.Go(func() {
+			defer close(files)
+			decoders := make(chan struct{}, runtime.GOMAXPROCS(0))
+			before := make(chan struct{}) // closed when the file before may be decoded: the first file must never wait for later ones
+			close(before)
+			for _, f := range found {
+				one, turn := &decoding[T]{file: f, batches: make(chan []T, 2)}, make(chan struct{})
+				select {
+				case files <- one:
+				case <-ctx.Done():
+					return
+				}
+				after := before
+				workers.Go(func() { one.run(ctx, opt.Dir, decoders, after, turn, decode) })
+				before = turn
+			}
+		})
+		for one := range files {
+			for batch := range one.batches {
+				for i := range batch {
+					if !yield(&batch[i], nil) {
+						return
+					}
+				}
+				if done != nil {
+					done(batch)
+				}
+			}
+			if one.err != nil {
+				yield(nil, fmt.Errorf("read %s: %w", one.file.name, one.err))
 				return
 			}
-			fetchers.Go(func() { one <- f.fetch(ctx, opt.Dir) })
 		}
-	})
-	for _, f := range found {
-		one, ok := <-files
-		if !ok {
-			fail(context.Cause(ctx))
-			return
-		}
-		got := <-one
-		more, err := false, got.err
-		if err == nil {
-			more, err = each(&oneFile{f.name, got.file, got.size})
-		}
-		got.close()
-		if err != nil {
-			fail(fmt.Errorf("read %s: %w", f.name, err))
-		}
-		if err != nil || !more {
-			return
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
 		}
 	}
+}
+
+// none returns the error for a place without files of a kind. Roll-ups need not have objects.
+func none(ctx context.Context, from string, kind Kind, opt Options) error {
+	if kind != Rows {
+		if rows, err := listing(ctx, from, Rows, opt); err != nil || len(rows) > 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("read %s: %w: `oci-proxyctl report rollup` makes them", from, ErrNone)
+}
+
+// decoding is a file that is fetched and decoded.
+type decoding[T any] struct {
+	file    location
+	batches chan []T // closed at the end
+	err     error    // why it ended; to be read after that
+}
+
+// run fetches the file, waits for its turn and a place among the decoders, and decodes it. It closes turn as soon as the
+// next file may take a place.
+func (d *decoding[T]) run(ctx context.Context, dir string, decoders chan struct{}, before <-chan struct{}, turn chan<- struct{}, decode func(*oneFile, func([]T) bool) error) {
+	defer close(d.batches)
+	got := d.file.fetch(ctx, dir)
+	defer got.close()
+	<-before
+	if got.err == nil {
+		select {
+		case decoders <- struct{}{}:
+			defer func() { <-decoders }()
+		case <-ctx.Done():
+			got.err = ctx.Err()
+		}
+	}
+	close(turn)
+	if d.err = got.err; d.err != nil {
+		return
+	}
+	d.err = decode(&oneFile{d.file.name, got.file, got.size}, func(batch []T) bool {
+		select {
+		case d.batches <- batch:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	})
+	d.err = cmp.Or(d.err, ctx.Err())
 }
 
 // ahead is how many files are fetched before they are read: many are small, and far away.
@@ -213,7 +238,7 @@ func within(name string, opt Options) bool {
 		return true
 	}
 	text, _, _ := strings.Cut(rest, "/")
-	day, err := ParseDay(text)
+	day, err := traffic.ParseDay(text)
 	if err != nil {
 		return true
 	}
@@ -322,24 +347,6 @@ func download(ctx context.Context, b store.Bucket, key, dir string) (*os.File, i
 		return nil, 0, err
 	}
 	return file, size, nil
-}
-
-// interned gives equal texts one memory: millions of rows have a few hundred different ones.
-type interned map[string]string
-
-// maxInterned bounds the memory for texts that are all different.
-const maxInterned = 100_000
-
-func (in *interned) of(text string) string {
-	if one, ok := (*in)[text]; ok {
-		return one
-	}
-	if *in == nil || len(*in) >= maxInterned {
-		*in = interned{}
-	}
-	text = strings.Clone(text)
-	(*in)[text] = text
-	return text
 }
 
 func (in *interned) row(r *traffic.Row) {

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"fmt"
 	"time"
 
 	"ociproxy/internal/place"
@@ -22,6 +23,15 @@ func (d Day) Time() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 
 // String returns the day as 2026-12-10.
 func (d Day) String() string { return d.Time().Format(time.DateOnly) }
+
+// ParseDay reads a day of the years 2000 to 2200, for example 2026-12-10.
+func ParseDay(text string) (Day, error) {
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil || at.Year() < 2000 || at.Year() > 2200 {
+		return 0, fmt.Errorf("%.40q is no day: want for example 2026-12-10", text)
+	}
+	return DayOf(at), nil
+}
 
 // Class says for whom a request was made. All classes are priced, and only [Client] and [Endpoint] are downloads of
 // clients.
