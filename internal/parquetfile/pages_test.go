@@ -3,8 +3,6 @@ package parquetfile
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"io"
 	"strings"
 	"testing"
 
@@ -23,9 +21,9 @@ type row struct {
 func written(t testing.TB, rows int, options ...parquet.WriterOption) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := parquet.NewGenericWriter[row](&out, append(options, parquet.MaxRowsPerRowGroup(700), parquet.PageBufferSize(1<<10))...)
+	w := parquet.NewGenericWriter[row](&out, append(options, parquet.MaxRowsPerRowGroup(100), parquet.PageBufferSize(1<<10))...)
 	for i := range rows {
-		text := strings.Repeat("x", i%300)
+		text := strings.Repeat("x", 2*i%300)
 		if _, err := w.Write([]row{{text, float64(i), &text}}); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +41,7 @@ func TestPages(t *testing.T) {
 		"gzip": parquet.Compression(&parquet.Gzip), "lz4": parquet.Compression(&parquet.Lz4Raw), "brotli": parquet.Compression(&parquet.Brotli),
 	} {
 		for version := 1; version <= 2; version++ {
-			data := written(t, 2000, codec, parquet.DataPageVersion(version), parquet.DataPageStatistics(true))
+			data := written(t, 250, codec, parquet.DataPageVersion(version), parquet.DataPageStatistics(true))
 			file, err := Open(bytes.NewReader(data), int64(len(data)))
 			if err != nil {
 				t.Fatal(err)
@@ -77,7 +75,7 @@ func TestHostilePages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := encoder.EncodeAll(make([]byte, 64<<20), nil)
+	frame := encoder.EncodeAll(make([]byte, 2<<20), nil)
 	for name, c := range map[string]struct {
 		data  []byte
 		codec format.CompressionCodec
@@ -89,7 +87,7 @@ func TestHostilePages(t *testing.T) {
 		"expanded":   {page(func(h *format.PageHeader) { h.UncompressedPageSize = 1<<31 - 1 }), format.Gzip, "at most 134217728 are read"},
 		"values":     {page(func(h *format.PageHeader) { h.DataPageHeader.V.NumValues = 1<<31 - 1 }), format.Gzip, "a page of 2147483647 values"},
 		"snappy":     {starting(binary.AppendUvarint(nil, 1<<32-1)), format.Snappy, "a page of 1048576 bytes expands to 4294967295"},
-		"zstd":       {starting(frame[:10]), format.Zstd, "a page of 1048576 bytes expands to 67108864"},
+		"zstd":       {starting(frame[:10]), format.Zstd, "a page of 1048576 bytes expands to 2097152"},
 		"statistics": {append([]byte("\x15\x00\x15\x14\x15\x14\x2c\x15\x02\x15\x00\x15\x00\x15\x00\x1c\x18\xff\xff\xff\xff\x07"), make([]byte, 20)...), format.Gzip, "a page's header is longer than 42 bytes"},
 	} {
 		p := pageReader{in: bytes.NewReader(c.data), size: int64(len(c.data)), buffer: make([]byte, 512)}
@@ -100,27 +98,21 @@ func TestHostilePages(t *testing.T) {
 	}
 }
 
-// FuzzOpen: whatever a file has, opening and checking it ends, and then the library reads it in bounded memory.
+// FuzzOpen: whatever a file has, opening it and checking its pages ends, and checking them does not panic. To fuzz it for
+// long, use `make fuzz`: left alone, Go spends minutes with making inputs of some kilobytes smaller.
 func FuzzOpen(f *testing.F) {
 	f.Add(written(f, 20, parquet.Compression(&parquet.Snappy)))
 	f.Add(written(f, 20, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := readAll(data); err != nil && errors.Is(err, io.ErrNoProgress) {
-			t.Error(err)
+		in := bytes.NewReader(data)
+		file, err := Open(in, in.Size())
+		if err != nil {
+			return
 		}
+		var leaves []int
+		for i := range file.Schema().Columns() {
+			leaves = append(leaves, i)
+		}
+		_ = CheckPages(in, in.Size(), file, leaves)
 	})
-}
-
-func readAll(data []byte) (err error) {
-	defer Recovered(&err)
-	in := bytes.NewReader(data)
-	file, err := Open(in, in.Size())
-	if err != nil {
-		return err
-	}
-	var leaves []int
-	for i := range file.Schema().Columns() {
-		leaves = append(leaves, i)
-	}
-	return CheckPages(in, in.Size(), file, leaves)
 }

@@ -89,7 +89,7 @@ unknown,2
 // The plan's money and round trips are those of the server's router, for sets of up to nine regions in random worlds.
 func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 	worlds, hot := 0, 0
-	for seed := range thorough.Rounds(uint64(140), 2000) {
+	for seed := range thorough.Rounds(uint64(45), 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		text := shop(r)
 		cfg := parse(t, text)
@@ -137,7 +137,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 			}
 		}
 	}
-	if worlds < 100 || hot < 10 {
+	if worlds < 30 || hot < 5 {
 		t.Errorf("%d worlds, %d of them hot", worlds, hot)
 	}
 }
@@ -146,7 +146,7 @@ func TestEverySetIsAsTheRouterDecides(t *testing.T) {
 // them. The worlds have the stores of their configs alone, so that all sets can be tried.
 func TestStepsByBrute(t *testing.T) {
 	stepped := 0
-	for seed := range thorough.Rounds(uint64(40), 2000) {
+	for seed := range thorough.Rounds(uint64(12), 2000) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		text := shop(r)
 		cfg := parse(t, text)
@@ -189,7 +189,7 @@ func TestStepsByBrute(t *testing.T) {
 			}
 		}
 	}
-	if stepped < 20 {
+	if stepped < 5 {
 		t.Errorf("only %d worlds have steps", stepped)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // TestSampledLogsAreAsFarOffAsTheySay: of many samples of the same pulls, the bytes of at least 93 % are as close to the truth
 // as the report says. A pull has lines of its own kind: small blobs, and a big one whole, cut or in chunks.
 func TestSampledLogsAreAsFarOffAsTheySay(t *testing.T) {
-	const share, seeds = 0.1, 2000
+	const share, seeds = 0.1, 500
 	for _, pulls := range []struct {
 		name            string
 		small, big      int // pulls

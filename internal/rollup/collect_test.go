@@ -120,7 +120,7 @@ func rowsIn(t *testing.T, c *Collector) (rows []traffic.Row) {
 func TestCollector(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 17))
-		lines := randomLines(r, 8000, []int{1, 50, 2000}[seed%3])
+		lines := randomLines(r, 3000, []int{1, 50, 2000}[seed%3])
 		want, objects, duplicates := model(lines)
 		parts := 1 + r.IntN(4)
 		memory := []int64{0, 1 << 20, 200 << 10}[seed%3]

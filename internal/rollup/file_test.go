@@ -63,7 +63,7 @@ func readAll(t testing.TB, from string, opt Options) (rows []traffic.Row, err er
 
 // TestRoundTrip writes rows and objects and reads them from a directory, a pattern, a file and a bucket.
 func TestRoundTrip(t *testing.T) {
-	dir, rows := t.TempDir(), randomRows(20_000)
+	dir, rows := t.TempDir(), randomRows(3000)
 	m := Meta{Logs: "s3://logs/prod/", LogDay: "2026-12-10", Counts: Counts{Lines: 7, Left: map[string]int64{"foreign-host": 3}},
 		Covers: []Cover{{1, 2}, {3, 1 << 63}}, From: []traffic.Source{traffic.FromStore}}
 	name := filepath.Join(dir, Name(Rows, m.LogDay, m.Logs))

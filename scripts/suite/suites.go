@@ -46,7 +46,7 @@ var suites = []suite{
 		// The test of faults measures how long pulls take to recover, so nothing else may run beside it.
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: []string{"/faults"}},
 		{dir: "test", flags: []string{"-timeout=30m", "-run=^TestSlow"}, without: []string{"/faults"},
-			first: []string{"/storeconform", "/rollout", "/promote", "/images", "/mirror", "/probe", "/release", "/gates"}},
+			first: []string{"/storeconform", "/rollout", "/promote", "/images", "/mirror", "/probe", "/release", "/gates", "/truth"}},
 		// A simulation with one goroutine for each day.
 		{dir: ".", flags: []string{"-timeout=30m", "-run=^TestSlow"}, only: []string{"/reach"}, plain: true},
 	}},

@@ -79,14 +79,14 @@ func TestKill(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []rolluptest.Line
-	const days, objects = 8, 3
+	const days, objects = 5, 3
 	for d := range traffic.Day(days) {
-		lines := rolluptest.Lines(r, firstDay+d, 3000, 200)
-		lines = append(lines, lines[:300]...) // delivered twice
+		lines := rolluptest.Lines(r, firstDay+d, 1000, 200)
+		lines = append(lines, lines[:200]...) // delivered twice
 		all = append(all, lines...)
 		for i := range objects {
 			key := fmt.Sprintf("prod/123456789012/us-east-1/layers/%s/%s-0%d-15-22-ABCDEF", strings.ReplaceAll((firstDay+d).String(), "-", "/"), firstDay+d, i)
-			bucket, body := "logs", bytes.NewReader(rolluptest.Text(lines[i*1100:(i+1)*1100]))
+			bucket, body := "logs", bytes.NewReader(rolluptest.Text(lines[i*400:(i+1)*400]))
 			if _, err := s.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: body}); err != nil {
 				t.Fatal(err)
 			}
@@ -97,13 +97,15 @@ func TestKill(t *testing.T) {
 	for _, row := range want {
 		byDay[row.Day] = append(byDay[row.Day], row)
 	}
-	killed := 0
+	killed, longest := 0, 500
 	for range 5 {
 		run := ctl.Start(t, environ, args(file, url("logs"), url("rollup"))...)
-		<-time.After(time.Duration(100+r.IntN(900)) * time.Millisecond)
+		<-time.After(time.Duration(50+r.IntN(longest)) * time.Millisecond)
 		run.Signal(syscall.SIGKILL)
 		if run.Wait(t, ctl.Limit).Code < 0 {
 			killed++
+		} else {
+			longest /= 2 // it was quicker
 		}
 		infos, err := rollup.Infos(t.Context(), url("rollup"), rollup.Options{Store: store.Options{Getenv: func(k string) string { return env[k] }}})
 		if err != nil && !strings.Contains(err.Error(), rollup.ErrNone.Error()) {
@@ -125,6 +127,7 @@ func TestKill(t *testing.T) {
 	if killed == 0 {
 		t.Error("the program was never killed")
 	}
+	t.Log("killed", killed, "times")
 	one := ctl.Start(t, environ, args(file, url("logs"), url("rollup"))...)
 	two := ctl.Start(t, environ, args(file, url("logs"), url("rollup"))...)
 	for _, run := range []*ctl.Running{one, two} {

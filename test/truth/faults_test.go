@@ -72,7 +72,7 @@ func faultsOf(day *recording) []fault {
 			return kept
 		}},
 		{name: "weights are ignored", notice: "cell", proxy: true, logs: func(l logs) logs {
-			l = sample(l)
+			l = sample(l, 0)
 			l[proxyLog] = strings.ReplaceAll(l[proxyLog], `"weight":10,`, `"weight":1,`)
 			return l
 		}},
@@ -127,6 +127,7 @@ func seeded(t *testing.T, day *recording, truth cells, factors *delivered.Factor
 			}
 			if f.store != "" {
 				l = l.only(f.store, proxyLog)
+				l[proxyLog] = linesOf(l[proxyLog], f.store)
 			}
 			if f.change != nil {
 				l[f.store] = changed(day, &f)
@@ -144,6 +145,17 @@ func seeded(t *testing.T, day *recording, truth cells, factors *delivered.Factor
 			}
 		})
 	}
+}
+
+// linesOf returns the lines of the proxy's log about a store.
+func linesOf(log, store string) string {
+	var out strings.Builder
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, fmt.Sprintf(`"candidate":%q`, store)) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // changed returns a store's log with a fault.

@@ -256,7 +256,7 @@ func TestAgainstEverySet(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	nodes, infeasible := 0, 0
-	for try := range thorough.Rounds(2000, 50_000) {
+	for try := range thorough.Rounds(600, 50_000) {
 		n := 1 + rng.IntN(9)
 		if try%250 == 0 {
 			n = 14
@@ -285,7 +285,7 @@ func TestAgainstEverySet(t *testing.T) {
 func TestByCount(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
-	for try := range thorough.Rounds(150, 5000) {
+	for try := range thorough.Rounds(50, 5000) {
 		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
 		var want []float64
 		for k := p.Min; k <= len(p.Sites) && (p.Max == 0 || k <= p.Max); k++ {
@@ -316,7 +316,7 @@ func TestFrontier(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(5, 6))
 	points := 0
-	for try := range thorough.Rounds(150, 5000) {
+	for try := range thorough.Rounds(50, 5000) {
 		p := world(rng, 1+rng.IntN(7), 1+rng.IntN(10))
 		got, err := Frontier(t.Context(), p, Options{})
 		if _, found := brute(p, nil); found != (err == nil) {
@@ -346,7 +346,7 @@ func TestFrontier(t *testing.T) {
 func TestBill(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(7, 8))
-	for try := range thorough.Rounds(400, 5000) {
+	for try := range thorough.Rounds(120, 5000) {
 		p := world(rng, 1+rng.IntN(8), 1+rng.IntN(10))
 		more := make([]float64, len(p.Sites))
 		for s := range more {

@@ -16,7 +16,7 @@ func TestBoundIsBelowEverySet(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(9, 10))
 	bounds, fixed := 0, 0
-	for try := range thorough.Rounds(4000, 100_000) {
+	for try := range thorough.Rounds(1500, 100_000) {
 		p := world(rng, 1+rng.IntN(8), 1+rng.IntN(8))
 		in := compile(p)
 		if in.impossible {

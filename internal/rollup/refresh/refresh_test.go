@@ -134,7 +134,7 @@ func TestShards(t *testing.T) {
 		s := newScene(t)
 		s.opt.Memory = []int64{256 << 10, 0}[seed%2] // spills, or not
 		var all []rolluptest.Line
-		for day := range traffic.Day(5) {
+		for day := range traffic.Day(3) {
 			lines := rolluptest.Lines(r, firstDay+day, 400, 300)
 			lines = append(lines, lines[:40]...)
 			r.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
@@ -151,12 +151,12 @@ func TestShards(t *testing.T) {
 			report := s.run(t)
 			made += report.Made
 			objects += report.Counts.LogObjects
-			if report.Made+report.Same+report.Others != 5 {
+			if report.Made+report.Same+report.Others != 3 {
 				t.Errorf("seed %d, shard %d/%d: %+v", seed, i, of, report)
 			}
 		}
-		if made != 5 || objects != 20 {
-			t.Errorf("seed %d: %d files made of %d log objects, want 5 of 20", seed, made, objects)
+		if made != 3 || objects != 12 {
+			t.Errorf("seed %d: %d files made of %d log objects, want 3 of 12", seed, made, objects)
 		}
 		s.want(t, all)
 	}
