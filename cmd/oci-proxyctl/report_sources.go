@@ -300,6 +300,10 @@ func (g *gathering) explain(r *gather.Result, c *rollup.Counts) {
 	if c.Malformed > 0 {
 		g.warn("%s of %s could not be read", humanize.Comma(c.Malformed), cli.Count(c.Lines, "line"))
 	}
+	for _, pair := range r.Alike {
+		g.warn("%s and %s begin with the same lines: if one is a copy of the other, leave one out; lines without a request id count twice",
+			cli.OneLine(pair[0].String()), cli.OneLine(pair[1].String()))
+	}
 	if r.Damaged > 0 {
 		g.warn("%s could not be read to the end: what came before counts", cli.Count(r.Damaged, "log"))
 	}

@@ -105,7 +105,7 @@ func TestReasons(t *testing.T) {
 			s.s3("layers-use1", "us-east-1", "DataTransfer-Out-Bytes", "1000", "GB", "90")
 		}, right, right, "twice"},
 		{"nothing in the logs", nil, Side{}, right, "no-logs"},
-		{"another step of the ladder", func(s *sample) { s.s3("layers-use1", "us-east-1", "DataTransfer-Out-Bytes", "1000", "GB", "50") }, right, right, "step"},
+		{"another tier", func(s *sample) { s.s3("layers-use1", "us-east-1", "DataTransfer-Out-Bytes", "1000", "GB", "50") }, right, right, "tier"},
 		{"a discount", func(s *sample) {
 			s.row(map[string]string{"ResourceId": "layers-use1", "RegionId": "us-east-1", "x_UsageType": "DataTransfer-Out-Bytes",
 				"ConsumedQuantity": "1000", "ConsumedUnit": "GB", "ListCost": "90", "ContractedCost": "54", "EffectiveCost": "54", "BilledCost": "54"})

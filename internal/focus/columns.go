@@ -66,7 +66,9 @@ var columnNames = [columnCount]string{
 var required = []column{colBilled, colEffective, colCurrency, colCategory, colStart, colPeriodStart}
 
 // since lists columns that a version of the specification brought, newest version first. The columns are those of
-// the pages "Introduced (version)" in the repository FOCUS_Spec.
+// the pages "Introduced (version)" in the repository FOCUS_Spec. Version 1.4 brought two columns to the dataset Cost and
+// Usage, the first of them mandatory, and took ProviderName and PublisherName away; its other columns are those of other
+// datasets. It was ratified on 2026-06-04.
 var since = []struct {
 	version string
 	columns []string

@@ -82,7 +82,7 @@ func (m *matcher) costs(l *Line, ours *Side, say func(string, string, ...any)) {
 		case l.Bill.List == 0 && ours.List > 0:
 			say("no-list", "the bill has no list cost here: the provider left it out, or the use is free")
 		case ladder(l.Kind):
-			say("step", "the same quantity, another list cost (%+.1f %%): the payer is on another step of the ladder; give its other traffic in billing.accounts, or the whole bill",
+			say("tier", "the same quantity, another list cost (%+.1f %%): the payer is in another tier of the price list; give its other traffic in billing.accounts, or the whole bill",
 				percent(ours.List, l.Bill.List))
 		default:
 			say("price", "the same quantity, another list cost (%+.1f %%): the price in our table or in the config is not this one", percent(ours.List, l.Bill.List))

@@ -68,7 +68,7 @@ func (b *gcs) bucket() (*storage.BucketHandle, error) {
 }
 
 func (b *gcs) connect() (*storage.Client, error) {
-	base := &pageLimit{&gcsPages{&unclear{b.opt.client().Transport}}}
+	base := &pageLimit{&gcsResumes{&gcsPages{&unclear{b.opt.client().Transport}}}}
 	var opts []option.ClientOption
 	if b.endpoint != "" {
 		opts = append(opts, option.WithEndpoint(b.endpoint+"/storage/v1/"))

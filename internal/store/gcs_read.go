@@ -26,7 +26,8 @@ func (b *gcs) Head(ctx context.Context, key string) (Attrs, error) {
 	return b.attrs(attrs), nil
 }
 
-// Get implements [Bucket]. If an answer is cut off, the library continues where it ended, in the same generation.
+// Get implements [Bucket]. If an answer is cut off, the library continues where it ended, in the same generation, and
+// gcsResumes says how often.
 func (b *gcs) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Attrs, error) {
 	o, err := b.object(key)
 	if err != nil {
@@ -35,7 +36,7 @@ func (b *gcs) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	if off < 0 { // to the library, that counts from the end
 		return nil, Attrs{}, fmt.Errorf("get %s of %s: negative offset %d", key, b, off)
 	}
-	r, err := o.ReadCompressed(true).NewRangeReader(ctx, off, n)
+	r, err := o.ReadCompressed(true).NewRangeReader(context.WithValue(ctx, resumesKey{}, new(resumes)), off, n)
 	if err != nil {
 		return nil, Attrs{}, fmt.Errorf("get %s of %s: %w", key, b, b.failure(err, ""))
 	}

@@ -189,13 +189,18 @@ func public(a netip.Addr) bool {
 }
 
 // unbilled reports whether a bucket's provider bills nothing for an answer: its own errors, what AWS refuses to
-// strangers, all errors of Google. Their bytes are those of an error text.
+// strangers or sends to another region, all errors of Google. Their bytes are those of an error text.
+//
+// Amazon: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ErrorCodeBilling.html
+// Google: https://cloud.google.com/storage/pricing, the note on operations: "307, 4xx, or 5xx"
+// Azure: https://learn.microsoft.com/rest/api/storageservices/storage-analytics-logged-operations-and-status-messages,
+// except ClientTimeoutError, which is billed
 func unbilled(rec *accesslog.Record) bool {
 	switch rec.Format {
 	case accesslog.S3:
-		return rec.Status >= 500 || rec.Status == 403 && rec.Requester == ""
+		return rec.Status >= 500 || rec.Status == 301 || rec.Status == 307 || rec.Status == 403 && rec.Requester == ""
 	case accesslog.GCS:
-		return rec.Status >= 400
+		return rec.Status >= 400 || rec.Status == 307
 	case accesslog.Azure:
 		return rec.Status >= 500
 	default:

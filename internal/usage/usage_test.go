@@ -137,6 +137,7 @@ func TestClassify(t *testing.T) {
 		{"the bucket of a CDN alone", s3("layers-origin", "192.0.2.1", "-", get, "200", "9000", "x"), "cdn origin get  9000 blob"},
 		{"our check behind a CDN", s3("layers-origin", "192.0.2.1", "-", "REST.HEAD.OBJECT", "200", "-", "oci-proxy"), "cdn own head  0 blob"},
 		{"a stranger's list", s3("layers-fra", "192.0.2.1", "-", "REST.GET.BUCKET", "403", "243", "x"), "refused status 403"},
+		{"another region of S3", s3("layers-fra", "192.0.2.1", "-", get, "307", "243", "x"), "refused status 307"},
 		{"an error of S3", s3("layers-fra", "192.0.2.1", "-", get, "503", "243", "x"), "refused status 503"},
 		{"nothing there", s3("layers-fra", "192.0.2.1", "-", get, "404", "243", "x"), "s3-fra client get  243 blob"},
 		{"a foreign bucket", s3("someone-else", "192.0.2.1", "-", get, "200", "1", "x"), "foreign-bucket someone-else"},

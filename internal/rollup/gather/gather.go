@@ -1,9 +1,11 @@
 package gather
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"slices"
 	"sync"
@@ -52,6 +54,8 @@ type Result struct {
 	Passed int64
 	// Unsized is how many downloads count as requests without bytes, because their lines do not tell the bytes.
 	Unsized int64
+	// Alike are the first pairs of logs that begin with the same text: one may be a copy of the other.
+	Alike [][2]*logsource.Object
 	// Unknown counts the fields of logs that are not known, by name; see [accesslog.Stats].
 	Unknown map[string]int64
 	// From are the sources of the rows.
@@ -72,8 +76,9 @@ func Run(ctx context.Context, objects iter.Seq2[*logsource.Object, error], opt O
 	todo := make(chan *logsource.Object)
 	var workers sync.WaitGroup
 	each := make([]*worker, max(opt.Workers, 1))
+	seen := &beginnings{seed: maphash.MakeSeed(), first: map[uint64]*logsource.Object{}}
 	for i := range each {
-		w := &worker{opt: &opt, part: &rollup.Part{}, reader: &accesslog.Reader{}}
+		w := &worker{opt: &opt, seen: seen, part: &rollup.Part{}, reader: &accesslog.Reader{}}
 		if opt.Collector != nil {
 			w.part = opt.Collector.Part(i)
 		}
@@ -113,7 +118,7 @@ func Run(ctx context.Context, objects iter.Seq2[*logsource.Object, error], opt O
 	if err == nil {
 		err = context.Cause(ctx)
 	}
-	r := &Result{Unknown: map[string]int64{}}
+	r := &Result{Unknown: map[string]int64{}, Alike: seen.alike}
 	for _, w := range each {
 		w.end()
 		r.merge(w)
@@ -142,6 +147,7 @@ func (r *Result) merge(w *worker) {
 // worker reads one log after the other.
 type worker struct {
 	opt    *Options
+	seen   *beginnings
 	part   *rollup.Part
 	reader *accesslog.Reader
 	result Result
@@ -169,7 +175,11 @@ func (w *worker) read(ctx context.Context, o *logsource.Object) error {
 	}
 	defer in.Close()
 	var own error
-	err = w.reader.Read(ctx, o.String(), in, func(rec *accesslog.Record) error {
+	text := bufio.NewReaderSize(in, beginning)
+	if head, _ := text.Peek(beginning); len(head) == beginning { // the reader meets the error
+		w.seen.add(as, head)
+	}
+	err = w.reader.Read(ctx, o.String(), text, func(rec *accesslog.Record) error {
 		own = w.count(rec)
 		return own
 	})
@@ -185,6 +195,34 @@ func (w *worker) read(ctx context.Context, o *logsource.Object) error {
 	}
 	w.done(as)
 	return nil
+}
+
+const (
+	// beginning is how many bytes of two logs are compared: more than the heading of any format, so that some lines are
+	// in it. Shorter logs are not compared.
+	beginning = 4 << 10
+	// maxBeginnings limits how many logs are compared with each other, and maxAlike how many pairs are kept.
+	maxBeginnings, maxAlike = 1 << 17, 5
+)
+
+// beginnings finds logs that begin alike. It is safe for concurrent use.
+type beginnings struct {
+	seed  maphash.Seed
+	mu    sync.Mutex
+	first map[uint64]*logsource.Object
+	alike [][2]*logsource.Object
+}
+
+func (b *beginnings) add(o *logsource.Object, head []byte) {
+	sum := maphash.Bytes(b.seed, head)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch other, ok := b.first[sum]; {
+	case ok && len(b.alike) < maxAlike:
+		b.alike = append(b.alike, [2]*logsource.Object{other, o})
+	case !ok && len(b.first) < maxBeginnings:
+		b.first[sum] = o
+	}
 }
 
 func (w *worker) done(o *logsource.Object) {
