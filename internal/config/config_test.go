@@ -93,7 +93,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		for _, index := range []string{"[0]", "[1]", "[2]"} {
 			path = strings.ReplaceAll(path, index, "[]")
 		}
-		have[strings.NewReplacer("places.onprem/berlin", "places.<place>", "accounts.012345678901", "accounts.<name>", "stored.1", "stored.<name>").Replace(path)] = true
+		have[strings.NewReplacer("places.onprem/berlin", "places.<place>", "accounts.012345678901", "accounts.<name>", "stored.1", "stored.<name>", "resources.1", "resources.<name>").Replace(path)] = true
 	}
 	for _, s := range Describe() {
 		for _, k := range s.Keys {

@@ -120,22 +120,25 @@ func TestCredentialsThatHang(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			alone(t, tt.env)
 			os.Remove(pid)
-			b, err := Open(t.Context(), tt.url, Options{Timeout: 300 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err = b.Head(ctx, "key")
-			if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") {
-				t.Errorf("%v; want %q", err, tt.want)
-			}
-			if !tt.process {
-				return
-			}
-			text, err := os.ReadFile(pid)
-			if err != nil {
-				t.Fatal(err)
+			var text []byte
+			// On a busy machine a program is ended before it says who it is: it gets more time.
+			for limit := 300 * time.Millisecond; ; limit *= 2 {
+				b, err := Open(t.Context(), tt.url, Options{Timeout: limit})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = b.Head(ctx, "key")
+				if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "SECRET") {
+					t.Fatalf("%v; want %q", err, tt.want)
+				}
+				if !tt.process {
+					return
+				}
+				if text, err = os.ReadFile(pid); err == nil && len(text) > 0 {
+					break
+				}
 			}
 			n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 			if err != nil {
