@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -140,6 +143,13 @@ func TestLearn(t *testing.T) {
 	}
 
 	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), append([]string{"report", "focus", "--learn", "2026-10-01..2026-10-05"}, args...), emptyEnv, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("report focus: exit code %d: %s", code, &stderr)
+	}
+	if billed, rows := r.Months[0].With.USD, charged(t, &stdout); math.Abs(billed-rows) > 1e-9 || rows == plain.Months[0].With.USD {
+		t.Errorf("with factors report focus has $%g, report $%g", rows, billed)
+	}
+
 	ran := func(want int, what string, more ...string) {
 		t.Helper()
 		stdout.Reset()
@@ -155,6 +165,24 @@ func TestLearn(t *testing.T) {
 	ran(2, "names no days", append(args, "--learn", "2026-10-05..2026-10-05")...)
 	ran(2, "stdin can be read once", "--config", "config.yaml", "--logs", "-", "--learn", "2026-10-01..2026-10-05")
 	ran(2, "--learn needs logs", "--config", "config.yaml", "--rollup", "x", "--learn", "2026-10-01..2026-10-05")
+}
+
+// charged sums cost data.
+func charged(t *testing.T, in io.Reader) (usd float64) {
+	t.Helper()
+	records, err := csv.NewReader(in).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := slices.Index(records[0], "EffectiveCost")
+	for _, r := range records[1:] {
+		one, err := strconv.ParseFloat(r[column], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		usd += one
+	}
+	return usd
 }
 
 // TestRollupsSayWhatLogsSay: a report from logs and one from the roll-ups of the same logs have the same figures.
