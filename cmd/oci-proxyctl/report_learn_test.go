@@ -126,6 +126,9 @@ func TestLearn(t *testing.T) {
 	if got := of(r, "main", "2026-10-06"); got >= of(plain, "main", "2026-10-06") || got < sent/8 {
 		t.Errorf("canonical has %.0f bytes, without factors %.0f", got, of(plain, "main", "2026-10-06"))
 	}
+	if got, asked := of(r, "main", "2026-10-02"), of(plain, "main", "2026-10-02"); got >= asked*0.95 {
+		t.Errorf("canonical, which has no log, has %.0f of %.0f bytes on a day that was learned from", got, asked)
+	}
 	i := slices.IndexFunc(r.Delivered, func(d report.Delivered) bool { return d.Store == "s3-use1" })
 	if i < 0 {
 		t.Fatalf("%+v says nothing of s3-use1", r.Delivered)
