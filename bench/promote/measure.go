@@ -8,12 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"ociproxy/bench/process"
 	"ociproxy/internal/manifest"
 	"ociproxy/internal/oci"
 	"ociproxy/internal/promote"
@@ -123,16 +122,4 @@ func (l *listings) NameUnknown(context.Context, string, oci.Digest) (bool, error
 var unknown = &registry.StatusError{Code: http.StatusNotFound, Errors: []registry.Detail{{Code: "NAME_UNKNOWN"}}}
 
 // peak returns the peak memory of this process, in MiB.
-func peak() (float64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kib / 1024, err
-		}
-	}
-	return 0, fmt.Errorf("no VmHWM in /proc/self/status")
-}
+func peak() (float64, error) { return process.Memory(os.Getpid(), "VmHWM") }

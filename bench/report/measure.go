@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"ociproxy/bench/process"
 	"ociproxy/internal/accesslog"
 	"ociproxy/internal/config"
 	"ociproxy/internal/ranges"
@@ -121,11 +122,6 @@ func used() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
-// peak returns the most memory that this process had, in MiB.
-func peak() (float64, error) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0, err
-	}
-	return float64(u.Maxrss) / 1024, nil // KiB on Linux
-}
+// peak returns the most memory that this process had, in MiB. ru_maxrss would also have that of the process that began
+// it: it survives exec.
+func peak() (float64, error) { return process.Memory(os.Getpid(), "VmHWM") }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -268,8 +269,17 @@ func (a *app) writeOut(text []byte, file string) error {
 		return err
 	}
 	const mode = 0o644
-	if err := atomicfile.Write(file, text, mode); err != nil {
+	err := atomicfile.Write(file, text, mode)
+	switch {
+	case full(err):
+		return cli.Fail("make room on the disk, or name a file on another one; nothing was written", "--out %s: %w", file, err)
+	case err != nil:
 		return cli.Fail("name a file in a directory that exists and that you may write to", "--out: %w", err)
 	}
 	return nil
+}
+
+// full reports whether a disk, a quota or a limit has no room for what was to be written.
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/focus"
 )
@@ -46,13 +45,8 @@ func (a *app) runReportFocus(ctx context.Context, how *reporting) error {
 	if err := focus.Write(&text, r.Charges()); err != nil {
 		return err
 	}
-	if how.out == "" || how.out == "-" {
-		_, err := text.WriteTo(a.stdout)
+	if err := a.writeOut(text.Bytes(), how.out); err != nil || how.out == "" || how.out == "-" {
 		return err
-	}
-	const mode = 0o644
-	if err := atomicfile.Write(how.out, text.Bytes(), mode); err != nil {
-		return cli.Fail("name a file in a directory that exists and that you may write to", "--out: %w", err)
 	}
 	for _, w := range r.Warnings {
 		a.warn("%s", cli.OneLine(w))

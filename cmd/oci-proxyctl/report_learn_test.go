@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,6 +126,9 @@ func TestLearn(t *testing.T) {
 	if got := of(r, "main", "2026-10-06"); got >= of(plain, "main", "2026-10-06") || got < sent/8 {
 		t.Errorf("canonical has %.0f bytes, without factors %.0f", got, of(plain, "main", "2026-10-06"))
 	}
+	if got, asked := of(r, "main", "2026-10-02"), of(plain, "main", "2026-10-02"); got >= asked*0.95 {
+		t.Errorf("canonical, which has no log, has %.0f of %.0f bytes on a day that was learned from", got, asked)
+	}
 	i := slices.IndexFunc(r.Delivered, func(d report.Delivered) bool { return d.Store == "s3-use1" })
 	if i < 0 {
 		t.Fatalf("%+v says nothing of s3-use1", r.Delivered)
@@ -140,6 +146,13 @@ func TestLearn(t *testing.T) {
 	}
 
 	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), append([]string{"report", "focus", "--learn", "2026-10-01..2026-10-05"}, args...), emptyEnv, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("report focus: exit code %d: %s", code, &stderr)
+	}
+	if billed, rows := r.Months[0].With.USD, charged(t, &stdout); math.Abs(billed-rows) > 1e-9 || rows == plain.Months[0].With.USD {
+		t.Errorf("with factors report focus has $%g, report $%g", rows, billed)
+	}
+
 	ran := func(want int, what string, more ...string) {
 		t.Helper()
 		stdout.Reset()
@@ -155,6 +168,24 @@ func TestLearn(t *testing.T) {
 	ran(2, "names no days", append(args, "--learn", "2026-10-05..2026-10-05")...)
 	ran(2, "stdin can be read once", "--config", "config.yaml", "--logs", "-", "--learn", "2026-10-01..2026-10-05")
 	ran(2, "--learn needs logs", "--config", "config.yaml", "--rollup", "x", "--learn", "2026-10-01..2026-10-05")
+}
+
+// charged sums cost data.
+func charged(t *testing.T, in io.Reader) (usd float64) {
+	t.Helper()
+	records, err := csv.NewReader(in).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := slices.Index(records[0], "EffectiveCost")
+	for _, r := range records[1:] {
+		one, err := strconv.ParseFloat(r[column], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		usd += one
+	}
+	return usd
 }
 
 // TestRollupsSayWhatLogsSay: a report from logs and one from the roll-ups of the same logs have the same figures.

@@ -81,7 +81,7 @@ func (o *once) only(all iter.Seq2[*logsource.Object, error], rolled *int64) iter
 				if has, err = o.has(log); has {
 					*rolled++
 				}
-				if err == nil && (has || log.Size >= 0 && o.seen[log.String()]) { // a pipe can be read again and has something else
+				if err == nil && (has || log.Size >= 0 && o.seen[fileOf(log)]) { // a pipe can be read again and has something else
 					continue
 				}
 			}
@@ -89,12 +89,22 @@ func (o *once) only(all iter.Seq2[*logsource.Object, error], rolled *int64) iter
 				yield(nil, err)
 				return
 			}
-			o.seen[log.String()] = true
+			o.seen[fileOf(log)] = true
 			if !yield(log, nil) {
 				return
 			}
 		}
 	}
+}
+
+// fileOf names a log, a file without the links on the way to it: two names of a file are one log.
+func fileOf(log *logsource.Object) string {
+	if filepath.IsAbs(log.Name) {
+		if name, err := filepath.EvalSymlinks(log.Name); err == nil {
+			return name
+		}
+	}
+	return log.String()
 }
 
 func (o *once) has(log *logsource.Object) (bool, error) {

@@ -166,7 +166,7 @@ func (a *app) openRollups(ctx context.Context, into string, dry bool) (store.Buc
 			return nil, nil
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
+			return nil, cli.Fail("name a directory that you may make and write to", "--into: %w", err)
 		}
 		into = "file://" + filepath.ToSlash(dir)
 	}

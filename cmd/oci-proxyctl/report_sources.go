@@ -197,11 +197,11 @@ func (g *gathering) logs(ctx context.Context) error {
 	opt.Collector = collector
 	result, err := g.gather(ctx, objects, opt)
 	if err != nil {
-		return err
+		return noRoom(err)
 	}
 	counts, err := collector.Finish(ctx)
 	if err != nil {
-		return err
+		return noRoom(err)
 	}
 	if rolled > 0 {
 		g.warn("%s not read: roll-ups have the same lines", cli.Count(rolled, "log"))
@@ -216,6 +216,14 @@ func (g *gathering) logs(ctx context.Context) error {
 func noLogs(err error) error {
 	if errors.Is(err, logsource.ErrNone) {
 		return cli.Fail("name logs that exist; docs/store-logs.md says how to switch them on", "--%w", err)
+	}
+	return err
+}
+
+// noRoom says what to do when the disk for temporary files is full.
+func noRoom(err error) error {
+	if full(err) {
+		return cli.Fail("set TMPDIR to a directory with more room, choose fewer days, or use report rollup, which reads a day at a time", "%w", err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -246,6 +247,48 @@ func (v *validator) account(at string, name AccountName, a Account, senders []st
 	}
 }
 
+// ends lists the regions and areas that price lists of transfer have.
+func (v *validator) ends() []string {
+	set := map[string]bool{}
+	for c := range v.m.Tiers {
+		set[c.From], set[c.To] = true, true
+	}
+	delete(set, "")
+	return slices.Sorted(maps.Keys(set))
+}
+
+// warnBilling warns of amounts that count for nothing, and of those that add up although nobody meant it: the amounts of
+// all accounts with the same payer.
+func (v *validator) warnBilling() {
+	usage, storage := map[string]AccountName{}, map[string]AccountName{}
+	for _, name := range slices.Sorted(maps.Keys(v.c.Billing.Accounts)) {
+		a := v.c.Billing.Accounts[name]
+		at, payer := "billing.accounts."+string(name), cmp.Or(a.Payer, string(name))
+		if of, ok := v.c.Billing.Accounts[AccountName(a.Payer)]; ok && of.Payer != "" && of.Payer != a.Payer {
+			v.warn(at+".payer", "name the payer of both", "%s is an account that %s pays for: their usage does not add up", shorten(a.Payer), shorten(of.Payer))
+		}
+		for scope := range a.OtherUsageAt {
+			if ends := v.ends(); !slices.Contains(ends, string(scope)) {
+				v.warn(at+".otherUsageAt."+string(scope), suggestion(string(scope), ends, "regions and areas"),
+					"no price list has the region or area %s: the amount counts for nothing", shorten(string(scope)))
+			}
+		}
+		for _, f := range []struct {
+			key    string
+			amount *float64
+			first  map[string]AccountName
+		}{{"otherUsageTB", a.OtherUsageTB, usage}, {"otherStorageTB", a.OtherStorageTB, storage}} {
+			if f.amount == nil || *f.amount == 0 {
+				continue
+			}
+			if other, twice := f.first[payer]; twice {
+				v.warn(at+"."+f.key, "give the payer's amount in one account", "the account %s has %s of the payer %s, too: the two are added", other, f.key, shorten(payer))
+			}
+			f.first[payer] = name
+		}
+	}
+}
+
 func (v *validator) itemPrice(at string, p ItemPrice, senders, accounts []string) {
 	v.known(at+".store", p.Store, senders, "stores and upstreams")
 	v.known(at+".account", p.Account, accounts, "accounts")
@@ -279,7 +322,14 @@ func (v *validator) known(at, name string, names []string, what string) {
 }
 
 func (v *validator) amount(at string, n float64) {
-	if n < 0 {
+	switch {
+	case n < 0:
 		v.fail(at, "", "the amount is negative")
+	case n > maxAmount:
+		v.fail(at, "mind the unit", "the amount is larger than %d", maxAmount)
 	}
 }
+
+// maxAmount is more than anybody has of anything: of TB a thousand exabytes, of dollars a billion a month. Larger
+// amounts would make sums infinite.
+const maxAmount = 1_000_000_000

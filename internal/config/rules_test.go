@@ -299,6 +299,43 @@ func TestSuggest(t *testing.T) {
 	}
 }
 
+// TestBillingWarnings: what the payer uses besides must count once, and for something.
+func TestBillingWarnings(t *testing.T) {
+	c, err := Parse("f", []byte("version: 1\nlocation: aws/us-east-1\n"+upstream+`billing:
+  accounts:
+    a: {stores: [main], payer: org, otherUsageTB: 5, otherUsageAt: {us-esat-1: 3, us-mx-ca: 4, us-east-1: 5}}
+    b: {payer: org, otherUsageTB: 5, otherStorageTB: 1}
+    c: {payer: a, otherUsageTB: 7}
+    org: {otherUsageTB: 0}
+  fronts: [{provider: aws, account: b}, {provider: aws, account: c}, {provider: aws, account: org}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range c.Warnings {
+		if strings.HasPrefix(w.Path, "billing") {
+			got = append(got, w.Error())
+		}
+	}
+	want := []string{
+		"f:6:80: billing.accounts.a.otherUsageAt.us-esat-1: no price list has the region or area us-esat-1: the amount counts for nothing",
+		"f:7:35: billing.accounts.b.otherUsageTB: the account a has otherUsageTB of the payer org, too: the two are added",
+		"f:8:16: billing.accounts.c.payer: a is an account that org pays for: their usage does not add up",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	for _, amount := range []string{"1e300", "1000000001"} {
+		for _, where := range []string{"accounts: {a: {stores: [main], otherUsageTB: %s}}", "fixed: [{name: x, usd: %s}]", "fronts: [{provider: aws, instances: %s}]"} {
+			_, err := Parse("f", []byte("version: 1\n"+upstream+"billing: {"+fmt.Sprintf(where, amount)+"}\n"))
+			if err == nil || !strings.Contains(err.Error(), "f:3:") || !strings.Contains(err.Error(), "the amount is larger than 1000000000") {
+				t.Errorf("%s in %s: %v", amount, where, err)
+			}
+		}
+	}
+}
+
 func TestRule(t *testing.T) {
 	for _, tt := range []struct{ behind, header string }{
 		{"direct", ""},

@@ -20,6 +20,7 @@ func (v *validator) warnings() {
 	v.warnAdmin()
 	v.warnFront()
 	v.warnFeeds()
+	v.warnBilling()
 	v.warnUnserved()
 	for i, o := range c.Ranges.Overrides {
 		for j, p := range c.Ranges.Overrides[:i] {

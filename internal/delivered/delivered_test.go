@@ -171,15 +171,19 @@ func TestNeverJudgedOnItsOwnDays(t *testing.T) {
 	var l Learner
 	w.day(100, map[string]int{"containerd/2.1": 1000}, false, l.Add)
 	f := l.Factors()
-	own := 0
+	own, others := 0, 0
 	w.day(100, map[string]int{"containerd/2.1": 10}, false, func(use *usage.Use, rec *accesslog.Record) {
 		var e *OwnDayError
 		if errors.As(f.Apply(use, rec), &e) {
 			own++
 		}
+		use.Store = "main" // it has no log, so nothing was learned from it
+		if _, ok, err := f.apply(use, rec); ok && err == nil {
+			others++
+		}
 	})
-	if own != 10 {
-		t.Errorf("%d of 10 lines refused", own)
+	if own != 10 || others != 10 {
+		t.Errorf("%d of 10 lines refused, and %d of 10 of another store corrected", own, others)
 	}
 }
 

@@ -21,16 +21,27 @@ type Factor struct {
 
 // Factors are the factors of all classes. They do not change, and are safe for concurrent use. A nil *Factors corrects nothing.
 type Factors struct {
-	days    map[traffic.Day]bool
+	days    map[storeDay]bool // from which was learned
 	of      map[Class]Factor
 	unequal []Unequal
+}
+
+type storeDay struct {
+	store string
+	day   traffic.Day
 }
 
 // Known reports whether anything was learned.
 func (f *Factors) Known() bool { return f != nil && len(f.of) > 0 }
 
 // Days returns the days from which was learned, in order.
-func (f *Factors) Days() []traffic.Day { return slices.Sorted(maps.Keys(f.days)) }
+func (f *Factors) Days() []traffic.Day {
+	days := map[traffic.Day]bool{}
+	for at := range f.days {
+		days[at.day] = true
+	}
+	return slices.Sorted(maps.Keys(days))
+}
 
 // Unequal returns the stores and days from which nothing was learned although they have logs.
 func (f *Factors) Unequal() []Unequal { return f.unequal }
@@ -48,7 +59,8 @@ func (f *Factors) Of(c Class) Factor {
 	return Factor{Ratio: 1}
 }
 
-// OwnDayError reports that a factor was to be applied to a day from which it was learned: what agrees then proves nothing.
+// OwnDayError reports that a factor was to be applied to a day of a store from which it was learned: what agrees then proves
+// nothing.
 type OwnDayError struct{ Day traffic.Day }
 
 func (e *OwnDayError) Error() string {
@@ -66,7 +78,7 @@ func (f *Factors) apply(use *usage.Use, rec *accesslog.Record) (of Factor, ok bo
 	if f == nil || !is(&use.Key) || use.Source != traffic.FromProxy {
 		return Factor{}, false, nil
 	}
-	if f.days[use.Day] {
+	if f.days[storeDay{use.Store, use.Day}] {
 		return Factor{}, false, &OwnDayError{use.Day}
 	}
 	of = f.Of(Class{Store: use.Store, Kind: KindOf(rec.UserAgent), Size: SizeOf(rec.Size)})

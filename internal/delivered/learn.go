@@ -150,7 +150,7 @@ const Enough = 500
 
 // Factors returns what was learned until now.
 func (l *Learner) Factors() *Factors {
-	f := &Factors{days: map[traffic.Day]bool{}, of: map[Class]Factor{}}
+	f := &Factors{days: map[storeDay]bool{}, of: map[Class]Factor{}}
 	byClass := map[Class]map[traffic.Day]*sum{}
 	for day, of := range l.sums {
 		left := unequal(of, day)
@@ -162,7 +162,7 @@ func (l *Learner) Factors() *Factors {
 			if known.asked == 0 {
 				continue
 			}
-			f.days[day] = true
+			f.days[storeDay{class.Store, day}] = true
 			for i, wide := range class.wider() {
 				if slices.Contains(class.wider()[:i], wide) {
 					continue

@@ -18,33 +18,45 @@ func (b *Bill) pays(k periodKey, payer string) {
 }
 
 // Before returns what the payers of our buckets sent to the internet in a month besides our buckets, by the bill itself:
-// it says on which step of its ladder the registry begins. Only ladders of a region can be told from a bill; the regions
-// or areas of the client, by which others count, are not on it.
+// it says on which step of its ladder the registry begins. If the configuration names a payer as the bill does, only its
+// rows count. Only ladders of a region can be told from a bill; the regions or areas of the client, by which others count,
+// are not on it.
 func (b *Bill) Before(book *bill.Book, month traffic.Day) bill.Before {
 	out := bill.Before{}
+	var scopes []bill.ScopeKey
 	for _, s := range b.picker.stores {
 		account, _ := book.Account(s.name)
-		k := book.ScopeOf(bill.Meter{Account: account, Store: s.name, Provider: s.provider, Item: bill.Internet, From: s.region})
+		scopes = append(scopes, book.ScopeOf(bill.Meter{Account: account, Store: s.name, Provider: s.provider, Item: bill.Internet, From: s.region}))
+	}
+	for i, s := range b.picker.stores {
+		k := scopes[i]
 		payers := b.payers[periodKey{month, s.provider}]
 		if _, done := out[k]; done || s.region == "" || k.From != s.region || k.To != "" || len(payers) == 0 {
 			continue
 		}
+		ours := func(i int) bool {
+			return b.picker.stores[i].provider == s.provider && b.picker.stores[i].region == s.region
+		}
+		if k.Payer != "" && payers[k.Payer] {
+			payers = map[string]bool{k.Payer: true}
+			ours = func(i int) bool { return scopes[i] == k }
+		}
 		var all float64
 		for u, sums := range b.usage.of {
-			if u.month == month && u.provider == s.provider && payers[u.payer] && u.kind == Internet && u.region == s.region {
+			if u.month == month && u.provider == s.provider && payers[u.payer] && u.kind == Internet && inRegion(u.region, s.region) {
 				all += sums.quantity.value()
 			}
 		}
-		out[k] = max(0, all-b.sent(month, s.provider, s.region))
+		if all == 0 {
+			continue // the bill writes the region in a way of its own: the configuration may know
+		}
+		out[k] = max(0, all-b.sent(month, ours))
 	}
 	return out
 }
 
-// sent returns what our buckets in a region sent to the internet.
-func (b *Bill) sent(month traffic.Day, provider, region string) float64 {
-	in := func(i int) bool {
-		return b.picker.stores[i].provider == provider && b.picker.stores[i].region == region
-	}
+// sent returns what some of our buckets sent to the internet.
+func (b *Bill) sent(month traffic.Day, in func(store int) bool) float64 {
 	var all float64
 	for k, sums := range b.own.of {
 		if k.month == month && k.kind == Internet && in(k.store) {

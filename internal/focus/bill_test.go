@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,59 @@ func TestApart(t *testing.T) {
 	}
 	if d := cmp.Diff([]float64{1050, 1050}, besides); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestPayers: where the config names the payers as the bill does, each begins on the ladder behind its own usage. A bill
+// that has no usage in the region says nothing, so that the config counts.
+func TestPayers(t *testing.T) {
+	const out = "DataTransfer-Out-Bytes"
+	of := func(payer, account string) map[string]string {
+		return map[string]string{"BillingAccountId": payer, "SubAccountId": account}
+	}
+	cfg := world(t)
+	cfg.Billing.Accounts = map[config.AccountName]config.Account{
+		"111122223333": {Payer: "payer-1"}, "other": {Payer: "payer-2", Stores: []string{"gcs"}},
+	}
+	i := slices.IndexFunc(cfg.Stores, func(s config.Store) bool { return s.Name == "gcs" })
+	second := cfg.Stores[0] // another bucket in us-east-1, of the other payer
+	second.Name, second.Owner, second.URL, second.Bucket = "gcs", "", "https://layers-second.s3.us-east-1.amazonaws.com/{digest}", "s3://layers-second?region=us-east-1"
+	cfg.Stores[i] = second
+	book, err := bill.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := func(region string) *sample {
+		s := shape("aws", "1.2")
+		for _, r := range []struct {
+			payer, account, bucket, gb string
+		}{
+			{"payer-1", "111122223333", "layers-use1", "100"}, {"payer-1", "111122223333", "another", "400"},
+			{"payer-2", "555566667777", "layers-second", "30"}, {"payer-2", "555566667777", "a-third", "5000"},
+		} {
+			row := costs(of(r.payer, r.account), "1")
+			for k, v := range map[string]string{"ResourceId": r.bucket, "ServiceName": "Amazon Simple Storage Service", "x_ServiceCode": "AmazonS3",
+				"RegionId": region, "x_UsageType": out, "ConsumedQuantity": r.gb, "ConsumedUnit": "GB"} {
+				row[k] = v
+			}
+			s.row(row)
+		}
+		return s
+	}
+	for region, want := range map[string]map[string]float64{"us-east-1": {"payer-1": 400, "payer-2": 5000}, "mars": {}} {
+		b, err := Read(t.Context(), cfg, []string{filed(t, "f.csv", rows(region).csv())}, Options{Now: later})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for k, q := range b.Before(book, october) {
+			if k.From == "us-east-1" && k.Payer != "" {
+				got[k.Payer] = q / (1 << 30)
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", region, d)
+		}
 	}
 }
 

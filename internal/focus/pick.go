@@ -180,5 +180,10 @@ func (p *picker) mayPay(s *storeOf, r *Row, kind Kind) bool {
 	if kind.ofCDN() {
 		return s.cdn != "" && s.cdn == r.Provider
 	}
-	return s.provider == r.Provider && (r.Region == "" || s.region == "" || strings.EqualFold(strings.ReplaceAll(r.Region, " ", ""), s.region))
+	return s.provider == r.Provider && (r.Region == "" || s.region == "" || inRegion(r.Region, s.region))
+}
+
+// inRegion reports whether the region of a row is a region of the config.
+func inRegion(row, region string) bool {
+	return strings.EqualFold(strings.ReplaceAll(row, " ", ""), region)
 }

@@ -216,14 +216,42 @@ func (s *Source) files() (names []string, err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
+	if err := readable(s.text); err != nil {
+		return nil, err
+	}
 	names, err = filepath.Glob(s.text)
 	if err == nil && len(names) == 0 {
 		err = ErrNone
 	}
-	return slices.DeleteFunc(names, func(name string) bool {
-		info, err := os.Stat(name)
-		return err == nil && info.IsDir()
-	}), err
+	return slices.DeleteFunc(names, isDir), err
+}
+
+// readable returns an error for a directory that a pattern matches and that may not be read: Glob passes over it, and its
+// logs would be missing without a word.
+func readable(pattern string) error {
+	for strings.ContainsAny(pattern, `*?[`) {
+		pattern = filepath.Dir(pattern)
+		dirs, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, dir := range dirs {
+			if !isDir(dir) {
+				continue
+			}
+			f, err := os.Open(dir)
+			if err != nil {
+				return err
+			}
+			_ = f.Close() // only opened
+		}
+	}
+	return nil
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // window is how much of the output a log compressed with Zstandard may refer back to: all levels up to 19 use at most
@@ -239,6 +267,9 @@ var ErrDamaged = errors.New("the log is damaged or cut off")
 func (o *Object) Open(ctx context.Context, count func(int)) (plain io.ReadCloser, as *Object, err error) {
 	now := *o
 	raw, err := o.raw(ctx, &now)
+	if missing := new(fs.PathError); errors.As(err, &missing) && o.Source.bucket == nil {
+		return nil, nil, err // it has the name
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open %s: %w", o, err)
 	}

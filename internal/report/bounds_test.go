@@ -46,6 +46,58 @@ func TestManyRepositories(t *testing.T) {
 	}
 }
 
+// TestManyBlobs: blobs of many roll-ups take no more memory than the bound, and no byte is lost. Large blobs keep their figures.
+func TestManyBlobs(t *testing.T) {
+	const kept, made, roll = 1000, 900, 5
+	in := input(t, "2026-10-01", "2026-11-01", []traffic.Row{row(t, "2026-10-03", "aws/us-east-1", "main", "absent", "", traffic.FromProxy, 1, 1)})
+	in.Blobs = kept
+	var most int
+	in.Objects = func(yield func(*traffic.Object, error) bool) {
+		for file := range roll {
+			for i := range made {
+				if !yield(&traffic.Object{Month: date(t, "2026-10-01"), Digest: fmt.Sprintf("sha256:%d-%d", file, i), Requests: 1, Bytes: 1000}, nil) {
+					return
+				}
+			}
+			for _, digest := range []string{"", "sha256:large"} {
+				if !yield(&traffic.Object{Month: date(t, "2026-10-01"), Digest: digest, Requests: 2, Bytes: 1e6}, nil) {
+					return
+				}
+			}
+		}
+	}
+	w := newWorld(in)
+	s := newSums(w, nil, nil)
+	if err := s.objects(func(yield func(*traffic.Object, error) bool) {
+		for o, err := range in.Objects {
+			if !yield(o, err) {
+				return
+			}
+			most = max(most, len(s.digests))
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var all Object
+	for _, o := range s.digests {
+		all.Requests += o.Requests
+		all.Bytes += o.Bytes
+	}
+	if want := (Object{Requests: roll * (made + 4), Bytes: roll * (made*1000 + 2e6)}); all != want || most > kept {
+		t.Errorf("at most %d blobs, and in the end %+v; want at most %d and %+v", most, all, kept, want)
+	}
+	if large := s.digests["sha256:large"]; large == nil || large.Bytes != roll*1e6 {
+		t.Errorf("the large blob is %+v", large)
+	}
+	r, err := Make(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "more than 1,000 blobs") }) {
+		t.Errorf("no warning among %q", r.Warnings)
+	}
+}
+
 // TestLogTwice: a log with more requests than the proxy sent to the store is told, since its lines may count twice.
 func TestLogTwice(t *testing.T) {
 	for doubled, want := range map[float64]bool{1000: false, 1030: true, 2000: true} {

@@ -37,10 +37,15 @@ type Input struct {
 	Charges bool
 	// Repositories is how many repositories of all periods are kept; 0: 100,000. Of more, the smallest are added up.
 	Repositories int
+	// Blobs is how many blobs are kept; 0: 100,000. Of more, the smallest are added up.
+	Blobs int
 }
 
 // repositories is the bound of memory for names that strangers can make up.
 func (in *Input) repositories() int { return cmp.Or(in.Repositories, 100_000) }
+
+// blobs is the bound of memory for digests: a blob takes some 250 bytes.
+func (in *Input) blobs() int { return cmp.Or(in.Blobs, 100_000) }
 
 // maxDays bounds reports by the day: each day has its own flows in memory.
 const maxDays = 100

@@ -230,6 +230,10 @@ func (s *sums) warn(t *tally, r *Report) {
 		note("the logs have more than %s repositories: the smallest are counted together as %s, and a small one that is shown may have less than it had",
 			count(float64(s.w.in.repositories())), Others)
 	}
+	if s.fewBlobs {
+		note("the sources have more than %s blobs: the smallest are counted together, and a small one that is shown may have less than it had",
+			count(float64(s.w.in.blobs())))
+	}
 	for _, c := range r.Sources {
 		if c.Complete > 2-usage.Enough {
 			note("the log of %s from %s to %s has %s of the requests that the proxy sent there: clients use the store without the proxy, or lines count twice",

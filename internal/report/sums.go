@@ -24,6 +24,7 @@ type sums struct {
 	folded       bool // repositories: the smallest are together
 	left         map[leftKey]*leftSum
 	digests      map[string]*Object
+	fewBlobs     bool                  // digests: the smallest are together
 	charges      map[chargeKey]*charge // nil: nobody asked for them
 }
 
@@ -217,6 +218,29 @@ func (s *sums) objects(all iter.Seq2[*traffic.Object, error]) error {
 		}
 		d.Requests += o.Requests
 		d.Bytes += o.Bytes
+		if len(s.digests) > s.w.in.blobs() {
+			s.foldBlobs()
+		}
 	}
 	return nil
+}
+
+// foldBlobs adds up the smaller half of the blobs. They have no digest then, as the small blobs of a roll-up.
+func (s *sums) foldBlobs() {
+	keys := slices.SortedFunc(maps.Keys(s.digests), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.digests[b].Bytes, s.digests[a].Bytes), cmp.Compare(a, b))
+	})
+	others := s.digests[""]
+	if others == nil {
+		others = &Object{}
+		s.digests[""] = others
+	}
+	for _, k := range keys[len(keys)/2:] {
+		if d := s.digests[k]; d != others {
+			others.Requests += d.Requests
+			others.Bytes += d.Bytes
+			delete(s.digests, k)
+		}
+	}
+	s.fewBlobs = true
 }

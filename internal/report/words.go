@@ -7,6 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"ociproxy/internal/cli"
 	"ociproxy/internal/price"
 )
 
@@ -58,20 +59,16 @@ func quantity(base float64, unit string) string {
 
 // dollars returns an amount for people: $1,234.56, and whole dollars from $10,000.
 func dollars(usd float64) string {
-	sign := ""
-	if usd < 0 {
-		sign, usd = "-", -usd
+	const whole = 10_000
+	switch {
+	case math.Round(math.Abs(usd)*100) > 0:
+		return cli.USD(usd, whole)
+	case usd < 0:
+		return "-under 1 cent"
+	case usd > 0:
+		return "under 1 cent"
 	}
-	if math.Round(usd*100) >= 10_000_00 {
-		return sign + "$" + humanize.Comma(int64(math.Round(usd)))
-	}
-	if cents := math.Round(usd * 100); cents == 0 {
-		if usd > 0 {
-			return sign + "under 1 cent"
-		}
-		return "$0"
-	}
-	return sign + "$" + humanize.FormatFloat("#,###.##", usd)
+	return "$0"
 }
 
 // span returns an amount with its range: $12 ($10 to $14).

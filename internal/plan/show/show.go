@@ -386,10 +386,8 @@ func (d *Doc) writeNext(s *sheet, n *Next) {
 
 // usd writes an amount of money.
 func usd(v float64) string {
-	if math.Abs(v) >= 100 {
-		return "$" + humanize.Comma(int64(math.Round(v)))
-	}
-	return fmt.Sprintf("$%.2f", v)
+	const whole = 100
+	return cli.USD(v, whole)
 }
 
 // signed writes a change of money.

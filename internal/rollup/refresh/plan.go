@@ -1,11 +1,13 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -111,6 +113,10 @@ func NewPlan(ctx context.Context, opt Options) (*Plan, error) {
 	}
 	opt.Workers = max(opt.Workers, 1)
 	p := &Plan{opt: opt, free: free}
+	dir := cmp.Or(opt.Dir, os.TempDir())
+	if _, err := free(dir); err != nil {
+		return nil, fmt.Errorf("%s, the directory for temporary files (TMPDIR): %w", dir, err)
+	}
 	for i, s := range opt.From {
 		for _, other := range opt.From[:i] {
 			if logsource.Overlaps(s.String(), other.String()) {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -341,5 +343,9 @@ func TestDisk(t *testing.T) {
 	}
 	if rows, err := os.ReadDir(s.into); err != nil || len(rows) > 0 {
 		t.Errorf("something was written: %v, %v", rows, err)
+	}
+	s.opt.Dir = filepath.Join(s.opt.Dir, "none")
+	if _, err := NewPlan(t.Context(), s.opt); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), s.opt.Dir+", the directory for temporary files") {
+		t.Errorf("without a directory for temporary files: %v", err)
 	}
 }

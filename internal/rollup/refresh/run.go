@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -58,10 +59,7 @@ var ErrDisk = errors.New("not enough room on the disk")
 
 // Disk returns how many bytes a run may spill at most at the same time, and how many are left on the disk.
 func (p *Plan) Disk() (need, left int64, dir string) {
-	dir = p.opt.Dir
-	if dir == "" {
-		dir = os.TempDir()
-	}
+	dir = cmp.Or(p.opt.Dir, os.TempDir())
 	due, _ := p.Due()
 	for _, u := range due {
 		need = max(need, p.spill(u))
