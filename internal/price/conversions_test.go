@@ -16,8 +16,7 @@ import (
 
 // conversions are where a factor is no price: measurements print MiB and seconds. It has files, and how often.
 var conversions = map[string]int{
-	"bench/inventory/reader.go": 1, "bench/mirror/pass.go": 1, "bench/process/process.go": 1, "bench/promote/measure.go": 1,
-	"bench/report/measure.go": 1,
+	"bench/inventory/reader.go": 1, "bench/mirror/pass.go": 1, "bench/process/process.go": 1,
 }
 
 // factors are the numbers that turn bytes into the units of price lists.
