@@ -39,7 +39,7 @@ type run struct {
 }
 
 var suites = []suite{
-	{name: "unit", what: "the tests beside the code", warm: 4 * time.Minute, cold: 10 * time.Minute, runs: []run{{dir: "."}}},
+	{name: "unit", what: "the tests beside the code", warm: 4 * time.Minute, cold: 10 * time.Minute, runs: []run{{dir: ".", flags: []string{"-timeout=20m"}}}},
 	{name: "parts", what: "the tests with real servers and clients", warm: 6 * time.Minute, cold: 10 * time.Minute,
 		runs: []run{{dir: "test", flags: []string{"-timeout=20m"}}}},
 	{name: "slow", what: "the slow ones of those", warm: 15 * time.Minute, cold: 20 * time.Minute, slow: "1", runs: []run{
