@@ -1,0 +1,9 @@
+'use strict';
+// The page says by itself that it is stale, when its writer or the network is gone.
+(() => {
+  const page = document.documentElement;
+  const written = Date.parse(page.dataset.written);
+  const look = () => page.classList.toggle('old', Date.now() - written > page.dataset.stale * 1000);
+  look();
+  setInterval(look, 5000);
+})();
