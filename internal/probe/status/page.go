@@ -77,7 +77,7 @@ func (d *Document) page() ([]byte, error) {
 		v.Title = "Status of " + v.Registries[0].Name
 	}
 	v.Overall = together(states)
-	v.OverallText = overall(v.Overall, len(states))
+	v.OverallText = headlines[v.Overall]
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, v); err != nil {
 		return nil, fmt.Errorf("the page of the public status: %w", err)
@@ -142,14 +142,25 @@ func newRegistry(n *Name, now time.Time) registry {
 	case known == 0:
 		r.Text = "No check has ended lately. Nobody knows whether pulls work."
 	case down > 0:
-		r.Text = fmt.Sprintf("Pulls fail as seen from %d of %d places.", down, known)
+		r.Text = fmt.Sprintf("Pulls fail as seen from %s.", places(down, known))
 	case r.State == Degraded:
 		r.Text = "Pulls work where the checks run, but fail for some clients elsewhere or over one of IPv4 and IPv6."
 	default:
-		r.Text = fmt.Sprintf("Pulls work as seen from %d of %d places.", known, known)
+		r.Text = fmt.Sprintf("Pulls work as seen from %s.", places(known, known))
 	}
 	r.Days, r.DaysText = marks(seen, now)
 	return r
+}
+
+func places(n, of int) string {
+	switch {
+	case of == 1:
+		return "the one place that checks"
+	case n == of:
+		return fmt.Sprintf("all %d places", of)
+	default:
+		return fmt.Sprintf("%d of %d places", n, of)
+	}
 }
 
 // marks returns the days of the history, of all vantages together.
@@ -189,19 +200,8 @@ func marks(seen []*Vantage, now time.Time) (days []dayMark, text string) {
 
 var words = map[State]string{Up: "Working", Degraded: "Degraded", Down: "Down", Unknown: "Unknown"}
 
-func overall(s State, names int) string {
-	switch {
-	case s == Up:
-		return "Pulls work."
-	case s == Down:
-		return "Pulls fail."
-	case s == Unknown:
-		return "The state is unknown."
-	case names > 1:
-		return "Some pulls fail, or fail from some names."
-	default:
-		return "Some pulls fail."
-	}
+var headlines = map[State]string{
+	Up: "Pulls work.", Degraded: "Some pulls fail.", Down: "Pulls fail.", Unknown: "The state is unknown.",
 }
 
 // percent never rounds up: what is not always is not 100.

@@ -130,7 +130,7 @@ func (w *Writer) write(ctx context.Context) error {
 	w.pending = w.pending[min(len(runs), len(w.pending)):]
 	w.mu.Unlock()
 	if off := doc.Written.Sub(modified); off.Abs() > maxAhead {
-		return fmt.Errorf("the clock of this machine differs from that of the bucket by %s: set it by NTP", off.Round(time.Second))
+		return fmt.Errorf("%w by %s: set it by NTP", errClock, off.Round(time.Second))
 	}
 	if err := again(ctx, func() error { return w.putPage(ctx, doc) }); err != nil {
 		return fmt.Errorf("%s: %w", PageKey, err)
@@ -140,6 +140,8 @@ func (w *Writer) write(ctx context.Context) error {
 	w.mu.Unlock()
 	return nil
 }
+
+var errClock = errors.New("the clock of this machine differs from that of the bucket")
 
 // tries is how often a write begins anew because another probe was faster.
 const tries = 10
