@@ -126,7 +126,7 @@ func (d *Document) vantage(name, vantage string) (*Vantage, error) {
 		count += len(d.Names[i].Vantages)
 	}
 	if count >= maxVantages {
-		return nil, fmt.Errorf("the public status has %d vantages, and may have no more: remove %s to begin anew", count, DocumentKey)
+		return nil, fmt.Errorf("the public status has %d vantages, and may have no more: remove %s for a new history", count, DocumentKey)
 	}
 	n.Vantages = slices.Insert(n.Vantages, i, Vantage{Vantage: vantage})
 	return &n.Vantages[i], nil
