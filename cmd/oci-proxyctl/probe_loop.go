@@ -61,7 +61,7 @@ func (p *probing) loop(ctx context.Context) error {
 		},
 	}
 	if public != nil {
-		opt.More = public
+		opt.More = public.Writer
 	}
 	return p.runLoop(ctx, f.listen, monitor.New(opt))
 }

@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/cli"
 	"ociproxy/internal/config"
+	"ociproxy/internal/outbound"
 	"ociproxy/internal/probe"
 	"ociproxy/internal/probe/status"
 	"ociproxy/internal/store"
@@ -91,8 +94,15 @@ func hostOf(text string) string {
 	return strings.ToLower(u.Hostname())
 }
 
-// openStatus returns the writer of --status; nil without it. It makes no request.
-func (p *probing) openStatus(ctx context.Context) (*status.Writer, error) {
+// publicStatus is the public status of a monitor.
+type publicStatus struct {
+	*status.Writer
+	page   string // its URL, where the bucket's URL tells it
+	looked bool   // as somebody outside, at a page that was written
+}
+
+// openStatus returns the public status of --status; nil without it. It makes no request.
+func (p *probing) openStatus(ctx context.Context) (*publicStatus, error) {
 	f := p.flags
 	if f.status == "" {
 		return nil, nil
@@ -109,18 +119,46 @@ func (p *probing) openStatus(ctx context.Context) (*status.Writer, error) {
 	if err != nil {
 		return nil, cli.Usage("docs/public-status.md says what it needs", "--status: %w", err)
 	}
-	return w, nil
+	public := &publicStatus{Writer: w}
+	if at, err := address.Parse(f.status); err == nil {
+		if url, err := at.Public(); err == nil {
+			public.page = url + status.PageKey
+		}
+	}
+	return public, nil
 }
 
 // writeStatus adds a run to the public status. A fault there is no fault of the run.
-func (p *probing) writeStatus(ctx context.Context, w *status.Writer, r *probe.Report) {
-	if w == nil || r == nil {
+func (p *probing) writeStatus(ctx context.Context, public *publicStatus, r *probe.Report) {
+	if public == nil || r == nil {
 		return
 	}
 	within, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	if err := w.Record(within, r); err != nil && ctx.Err() == nil {
+	err := public.Record(within, r)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		fmt.Fprintf(p.stderr, "%s: the public status was not written: %v\n", program, err)
+	case !public.looked && public.page != "":
+		public.looked = true
+		p.lookStatus(within, public.page)
+	}
+}
+
+// lookStatus asks for the page as somebody outside does, and says what such a reader gets instead.
+func (p *probing) lookStatus(ctx context.Context, page string) {
+	tr := judge.Transport(net.DefaultResolver.LookupNetIP, p.opt.TLS, p.opt.Timeout, judge.IPv4, judge.IPv6)
+	defer tr.CloseIdleConnections()
+	a := judge.Asker{Client: &http.Client{Transport: tr, CheckRedirect: outbound.NoRedirect}, Timeout: p.opt.Timeout, UserAgent: p.opt.UserAgent}
+	ans := a.Ask(ctx, judge.Query{Method: http.MethodGet, URL: page, Max: 512})
+	switch {
+	case ans.Err != nil:
+		fmt.Fprintf(p.stderr, "warning: nobody outside may be able to read %s: %v\n", page, ans.Err)
+	case ans.Status != http.StatusOK || !status.IsPage(ans.Body):
+		fmt.Fprintf(p.stderr, "warning: people outside get %d and not the page from %s: let everybody read the objects of the bucket\n", ans.Status, page)
+	default:
+		fmt.Fprintf(p.stderr, "public status: %s\n", page)
 	}
 }
 
@@ -135,24 +173,17 @@ type statusPlan struct {
 
 // planStatus returns nil without --status.
 func (p *probing) planStatus(ctx context.Context, every time.Duration) (*statusPlan, error) {
-	w, err := p.openStatus(ctx)
-	if w == nil || err != nil {
+	public, err := p.openStatus(ctx)
+	if public == nil || err != nil {
 		return nil, err
 	}
 	at, err := address.Parse(p.flags.status)
 	if err != nil {
 		return nil, err
 	}
-	base, err := probe.Base(p.name, p.flags.plainHTTP)
-	if err != nil {
-		return nil, err
-	}
-	plan := &statusPlan{Bucket: at.Shown(), Objects: slices.Sorted(slices.Values(status.Objects())), Entry: base.Host + ", seen from " + p.flags.vantage,
-		Stale: status.Stale(every).Seconds()}
-	if public, err := at.Public(); err == nil {
-		plan.Page = public + status.PageKey
-	}
-	return plan, nil
+	return &statusPlan{
+		Bucket: at.Shown(), Objects: status.Objects(), Page: public.page, Entry: public.Entry(), Stale: status.Stale(every).Seconds(),
+	}, nil
 }
 
 func (s *statusPlan) write(p *probing) {

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"ociproxy/test/ctl"
 	"ociproxy/test/gate"
 	"ociproxy/test/image"
@@ -166,6 +169,9 @@ func TestStatus(t *testing.T) {
 	w.registry.Spoil(nil)
 	w.shows(t, "the end of the outage", is("up: lima up oslo up"))
 
+	if said := oslo.Output.String(); !strings.Contains(said, "public status: "+w.public+"index.html") || strings.Contains(said, "outside") {
+		t.Errorf("the probe did not look at its page:\n%s", said)
+	}
 	metrics(t, oslo, w.registry.Addr)
 	oslo.Signal(t, syscall.SIGTERM)
 	if code := oslo.Wait(t, time.Minute); code != 0 {
@@ -191,8 +197,8 @@ func metrics(t *testing.T, p *parts.Process, name string) {
 	t.Helper()
 	url := ""
 	for _, line := range p.Output.Since(0) {
-		if m := regexp.MustCompile(`http://\S+$`).FindString(line); m != "" {
-			url = m
+		if m := regexp.MustCompile(`health on (http://\S+)$`).FindStringSubmatch(line); m != nil {
+			url = m[1]
 		}
 	}
 	resp, err := http.Get(url + "/metrics")
@@ -213,6 +219,22 @@ func metrics(t *testing.T, p *parts.Process, name string) {
 			t.Errorf("metrics lack %s", want)
 		}
 	}
+}
+
+// TestNotPublic: a probe that writes a page which nobody outside can read says so.
+func TestNotPublic(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.store.Client().CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: aws.String("private")}); err != nil {
+		t.Fatal(err)
+	}
+	w.bucket = strings.Replace(w.bucket, "s3://status/", "s3://private/", 1)
+	p := w.start(t, "oslo")
+	parts.Poll(t, time.Minute, "the warning", func() error {
+		if said := p.Output.String(); !strings.Contains(said, "warning: people outside get 403") {
+			return fmt.Errorf("not in:\n%s", said)
+		}
+		return nil
+	})
 }
 
 // TestRefused: a bucket, a service or a host of the registry itself is refused before anything is asked.

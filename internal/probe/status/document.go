@@ -190,8 +190,9 @@ func (v *Vantage) finish(now time.Time) {
 	}
 }
 
+// fresh reports whether the last run still counts. One of the future is of a clock that is wrong.
 func (v *Vantage) fresh(now time.Time) bool {
-	return !v.Checked.Before(now.Add(-time.Duration(v.StaleSeconds) * time.Second))
+	return !v.Checked.Before(now.Add(-time.Duration(v.StaleSeconds)*time.Second)) && !v.Checked.After(now.Add(maxAhead))
 }
 
 // text returns the document as it is written.

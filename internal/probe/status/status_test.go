@@ -304,6 +304,9 @@ func TestStale(t *testing.T) {
 	if diff := cmp.Diff(lima.Days, d.Names[0].Vantages[0].Days); diff != "" || *d.Names[0].Vantages[0].Available.Week != 0 {
 		t.Errorf("a wrong clock changed another's history\n%s", diff)
 	}
+	if got, want := states(), "up: lima unknown, oslo up, quito unknown"; got != want {
+		t.Errorf("beside a clock that is wrong: %s, want %s", got, want)
+	}
 	if d.Revision > begin.Add(102*time.Hour).UnixMilli() {
 		t.Error("the revision of a wrong clock stays")
 	}

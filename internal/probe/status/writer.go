@@ -82,6 +82,12 @@ func Stale(every time.Duration) time.Duration { return max(leastStale, staleRuns
 // Objects returns the keys of all objects that a writer writes.
 func Objects() []string { return []string{PageKey, DocumentKey, style.Key, script.Key} }
 
+// Entry says what the writer adds to, for people.
+func (w *Writer) Entry() string { return w.opt.Name + ", seen from " + w.opt.Vantage }
+
+// IsPage reports whether a text begins as a page of this package does. It needs 512 bytes.
+func IsPage(text []byte) bool { return revisionForm.Match(text) }
+
 // Record adds a run that has just ended, and writes. A run that cannot be written is written later, with the next ones.
 // One in which pulls failed while the bucket did not answer either says nothing: the probe's own network may be down.
 func (w *Writer) Record(ctx context.Context, r *probe.Report) error {
