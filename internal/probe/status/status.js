@@ -3,7 +3,11 @@
 (() => {
   const page = document.documentElement;
   const written = Date.parse(page.dataset.written);
-  const look = () => page.classList.toggle('old', Date.now() - written > page.dataset.stale * 1000);
+  const look = () => {
+    if (Date.now() - written <= page.dataset.stale * 1000) return;
+    page.classList.add('old');
+    document.title = 'Stale: the state is unknown';
+  };
   look();
   setInterval(look, 5000);
 })();
