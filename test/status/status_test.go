@@ -30,8 +30,9 @@ import (
 
 // document is status.json, as far as the test reads it.
 type document struct {
-	Written time.Time
-	Names   []struct {
+	Revision int64
+	Written  time.Time
+	Names    []struct {
 		Name, State string
 		Vantages    []struct {
 			Vantage, State string

@@ -135,7 +135,7 @@ func (w *Writer) write(ctx context.Context) error {
 	w.mu.Lock()
 	w.pending = w.pending[min(len(runs), len(w.pending)):]
 	w.mu.Unlock()
-	if off := doc.Written.Sub(modified); off.Abs() > maxAhead {
+	if off := doc.Written.Sub(modified); !modified.IsZero() && off.Abs() > maxAhead {
 		return fmt.Errorf("%w by %s: set it by NTP", errClock, off.Round(time.Second))
 	}
 	if err := again(ctx, func() error { return w.putPage(ctx, doc) }); err != nil {
