@@ -47,8 +47,8 @@ type Options struct {
 type Writer struct {
 	opt Options
 
-	writing sync.Mutex // held during a write, and for ready
-	ready   bool       // the bucket was checked, and has the assets
+	writing  sync.Mutex // held during a write, and for prepared
+	prepared time.Time  // when the bucket was checked, and had the assets
 
 	mu       sync.Mutex
 	pending  []Run // that are not in the bucket yet
@@ -164,9 +164,10 @@ func again(ctx context.Context, write func() error) error {
 	}
 }
 
-// prepare checks the bucket and writes what never changes.
+// prepare checks the bucket and writes what never changes. It does so once a day, because somebody may remove it.
 func (w *Writer) prepare(ctx context.Context) error {
-	if w.ready {
+	now := w.opt.Now()
+	if !w.prepared.IsZero() && now.Sub(w.prepared).Abs() < day {
 		return nil
 	}
 	if err := w.opt.Bucket.Check(ctx, probePrefix); err != nil {
@@ -177,7 +178,7 @@ func (w *Writer) prepare(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", a.Key, err)
 		}
 	}
-	w.ready = true
+	w.prepared = now
 	return nil
 }
 
