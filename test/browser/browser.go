@@ -151,7 +151,7 @@ type lacking string
 
 func (l lacking) Error() string { return string(l) }
 
-// Screenshot writes what the page looks like, from its top to its end, to test/out/NAME.png.
+// Screenshot writes what the page looks like, from its top to its end, as NAME.png into the directory out of this module, which git ignores.
 func (p *Page) Screenshot(t testing.TB, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, Limit)
