@@ -41,15 +41,18 @@ For Prometheus 2.40 or later, which must keep samples for at least 8 days.`,
 func budget() file {
 	return file{
 		name: "budget", group: "oci-proxy budget",
-		about: `Whether the month will cost more than its budget. Put your budget in dollars into the first rule, in place of 0; the
-chart does so with monitoring.monthlyBudget. 0 is no budget. Load cost.yaml too.`,
+		about: `Whether the month will cost more than its budget. Load cost.yaml too, and a rule of yours that says what the budget is:
+
+  - record: ociproxy:budget_dollars:month
+    expr: vector(1000)
+
+Without it there is no budget, and the alert stays silent. The chart writes it from monitoring.monthlyBudget.`,
 		rules: []rule{
-			{record: "ociproxy:budget_dollars:month", expr: "vector(0)"},
 			{record: "ociproxy:cost_dollars:month_forecast", why: "As if each day of this month cost what the last seven days cost on average.",
 				expr: fmt.Sprintf("86400 * avg_over_time(%s[7d]) * scalar(days_in_month(vector(time())))\nand count_over_time(%[1]s[7d:1h]) >= %d", rate, budgetHours)},
 			{
 				alert: "OCIProxyBudgetForecast", severity: Ticket, hold: "6h", runbook: "the-month-will-cost-more-than-its-budget",
-				expr:    "ociproxy:cost_dollars:month_forecast > scalar(ociproxy:budget_dollars:month)\nand on () ociproxy:budget_dollars:month > 0",
+				expr:    "ociproxy:cost_dollars:month_forecast > on () ociproxy:budget_dollars:month",
 				summary: "the month will cost about {{ $value | humanize }} dollars, more than its budget",
 			},
 		},

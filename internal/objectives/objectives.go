@@ -44,14 +44,14 @@ docs/objectives.md says what each alert costs to ignore.`,
 		}
 	}
 	// Decisions and paths have other labels, so "or" is their union.
-	probe := func(result string) func(string) string {
+	probe := func(self, paths string) func(string) string {
 		return func(w string) string {
-			return fmt.Sprintf("sum by (name, vantage) (\nincrease(%s{as=\"self\"%s}[%s])\nor increase(%s{result!=\"\"%[2]s}[%[3]s])\n)", probeDecisions, result, w, probePaths)
+			return fmt.Sprintf("sum by (name, vantage) (\nincrease(%s{%s}[%s])\nor increase(%s%s[%[3]s])\n)", probeDecisions, self, w, probePaths, paths)
 		}
 	}
-	record("ociprobe:pull_samples", "increase", probe(""))
+	record("ociprobe:pull_samples", "increase", probe(`as="self"`, ""))
 	record("ociprobe:pull_errors", "ratio_rate", func(w string) string {
-		return fmt.Sprintf("%s\n/ (ociprobe:pull_samples:increase%s > 0)", probe(`, result="error"`)(w), w)
+		return fmt.Sprintf("%s\n/ (ociprobe:pull_samples:increase%s > 0)", probe(`as="self", result="error"`, `{result="error"}`)(w), w)
 	})
 	record("ociproxy:pull_samples", "increase", func(w string) string { return fmt.Sprintf("sum(increase(%s{%s}[%s]))", requests, pulls, w) })
 	record("ociproxy:pull_errors", "ratio_rate", func(w string) string {
@@ -64,7 +64,7 @@ docs/objectives.md says what each alert costs to ignore.`,
 	})
 	// A gauge of good or bad, and the part of a window in which it was bad.
 	f.rules = append(f.rules,
-		rule{record: "ociproxy:old_inventory:bool", why: "The best that any instance knows. An age below zero is a clock that is wrong.",
+		rule{record: "ociproxy:old_inventory:bool", why: "The youngest that any instance knows.",
 			expr: fmt.Sprintf("min by (candidate) (%s) > bool %s", inventoryAge, inventoryBound)},
 		rule{record: "ocimirror:late_image:bool", expr: fmt.Sprintf("max by (store) (%s) > bool %s", mirrorLag, mirrorBound)},
 	)
@@ -87,7 +87,7 @@ func alerts() []rule {
 			alert: "OCIProbePullsFail", severity: Page, hold: "2m", runbook: "pulls-fail",
 			why:     "At two vantages, or at the only one: the network of one probe is no outage.",
 			expr:    fmt.Sprintf("count by (name) (\n%s\n)\n>= clamp_max(count by (name) (ociprobe:pull_samples:increase1h >= %d), 2)", failing(fast), probeSamples),
-			summary: "pulls of {{ $labels.name }} fail, seen from {{ $value }} vantages",
+			summary: "pulls of {{ $labels.name }} fail; vantages that see it: {{ $value }}",
 		},
 		{
 			alert: "OCIProbePullsFailSlowly", severity: Ticket, hold: "15m", runbook: "pulls-fail", expr: failing(slow),

@@ -37,9 +37,9 @@ type file struct {
 func (f *file) text() string {
 	var b strings.Builder
 	for line := range strings.Lines(f.about) {
-		fmt.Fprintf(&b, "# %s", line)
+		fmt.Fprintf(&b, "%s\n", strings.TrimRight("# "+line, " \n"))
 	}
-	fmt.Fprintf(&b, "\n#\n# Written by go generate ./internal/objectives. Do not edit: change the objectives there.\ngroups:\n  - name: %s\n    rules:\n", f.group)
+	fmt.Fprintf(&b, "#\n# Written by go generate ./internal/objectives. Do not edit: change the objectives there.\ngroups:\n  - name: %s\n    rules:\n", f.group)
 	for i := range f.rules {
 		f.rules[i].write(&b)
 	}
