@@ -14,7 +14,10 @@ import (
 )
 
 // alertFiles are the files with alerts. Each has a file NAME.test.yaml beside it.
-var alertFiles = []string{"deploy/prometheus/alerts.yaml", "deploy/prometheus/probe.yaml"}
+var alertFiles = []string{
+	"deploy/prometheus/alerts.yaml", "deploy/prometheus/probe.yaml",
+	"deploy/prometheus/objectives.yaml", "deploy/prometheus/cost.yaml", "deploy/prometheus/budget.yaml",
+}
 
 // TestAlerts: each alert says how bad it is and what it is about, and leads to a section of the runbook that names it.
 // No section names another.
@@ -57,7 +60,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("alerts lead to %d sections only", len(linked))
 	}
 	named := map[string][]string{}
-	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md", "docs/runbook-probe.md"} {
+	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md", "docs/runbook-probe.md", "docs/runbook-objectives.md"} {
 		for anchor, text := range sections(read(t, page)) {
 			line := regexp.MustCompile(`(?m)^Alerts?: (.*)\.$`).FindString(text)
 			if alerts := regexp.MustCompile(`OCI\w+`).FindAllString(line, -1); alerts != nil {
@@ -68,6 +71,24 @@ func TestAlerts(t *testing.T) {
 	inAnyOrder := cmpopts.SortSlices(strings.Compare)
 	if diff := cmp.Diff(linked, named, inAnyOrder); diff != "" {
 		t.Errorf("sections that alerts lead to, and the alerts that sections name (-alerts +runbook):\n%s", diff)
+	}
+}
+
+// TestFewPages: at most five alerts wake somebody, and docs/objectives.md says what each costs to ignore.
+func TestFewPages(t *testing.T) {
+	page := read(t, "docs/objectives.md")
+	n := 0
+	for _, name := range alertFiles {
+		for part := range strings.SplitSeq(read(t, name), "- alert: ") {
+			if alert, rest, _ := strings.Cut(part, "\n"); strings.Contains(rest, "severity: page}") {
+				if n++; !strings.Contains(page, "\n| `"+alert+"` |") {
+					t.Errorf("%s is a page that docs/objectives.md does not list", alert)
+				}
+			}
+		}
+	}
+	if n != 5 {
+		t.Errorf("%d alerts are pages, want 5", n)
 	}
 }
 
