@@ -12,7 +12,7 @@ import (
 var tasks = []string{
 	"docs/operations.md", "docs/install.md", "docs/images.md", "docs/kubernetes.md", "docs/sizing.md",
 	"docs/clients.md", "docs/client-configs.md", "docs/doctor.md",
-	"docs/upgrade.md", "docs/monitor.md", "docs/tutorial.md",
+	"docs/upgrade.md", "docs/console.md", "docs/monitor.md", "docs/tutorial.md",
 	"docs/s3-compatible.md", "docs/proving-a-deployment.md", "docs/release-to-production.md", "docs/replay.md",
 	"docs/how-it-works.md", "docs/client-simulation.md", "docs/troubleshoot.md", "docs/faults.md", "docs/runbook.md",
 	"docs/runbook-config.md", "docs/runbook-mirror.md", "docs/emergency-switch.md", "docs/glossary.md", "docs/firewalls.md",

@@ -37,8 +37,12 @@ focus: bill cli config parquetfile place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound proxy store
 	store/address wait
-proxy: admit atomicfile clientip config edge endpoints endpoints/hostlist existence health inventory listener
-	metrics oci outbound override probeid publication publication/follow ranges reach route set snapshot wait
+proxy: admit atomicfile clientip config console console/record console/view edge endpoints endpoints/hostlist existence health inventory listener
+	metrics oci outbound override place probeid publication publication/follow ranges reach route set snapshot wait
+console: console/page console/view wait
+console/record: console/view price
+console/page: console/view
+console/view:
 usable: clientip config endpoints route snapshot
 replay: accesslog config oci place price ranges route snapshot
 region: config place store/address
@@ -145,7 +149,7 @@ var forTests = []string{
 // outside lists packages of others that only some of our packages may import. Our own imports alone cannot show what a
 // package knows about the outside world.
 var outside = []struct{ imported, by string }{
-	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|credential|demo|doctor|existence|fetch|health|inventory|` +
+	{`net/http`, `^internal/(admission|admit|audit|check|check/judge|clientip|console|console/page|credential|demo|doctor|existence|fetch|health|inventory|` +
 		`inventory/inspect|listener|loop|oci|outbound|pace|probe|probe/against|promote|prometheus|promote/apply|proxy|publication/follow|provision|ranges|registry|store|targets)$|^cmd/oci-proxyctl$`},
 	{`os/exec`, `^internal/(command|credential|gate|plan/solve/solvetest|promote)$`},
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/(provision|store)$`},

@@ -50,6 +50,7 @@ func (r *Recorder) follow(v *view.View, holding []string) {
 				s.had = was.had
 			}
 			if !first {
+				r.changed = v.At
 				r.transition(c, s.since, was, known)
 			}
 		}

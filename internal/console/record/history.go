@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// window is how long rates are measured.
-	window = time.Minute
+	// window is how long rates are measured, and least if candidates left or came back since: then the rates are of the
+	// time after that, so that one sees at once where clients are sent now.
+	window, least = time.Minute, 15 * time.Second
 	// sparse is how far apart marks older than window are, and past how far they go back.
 	sparse = 30 * time.Second
 	past   = 7 * time.Minute
@@ -143,8 +144,15 @@ func (h *history) between(a, b *mark) map[Way]view.Rate {
 	return rates
 }
 
-// now returns the rates of the last minute.
-func (h *history) now() map[Way]view.Rate {
+// now returns the rates of the last minute, or since candidates changed if that is less.
+func (h *history) now(changed time.Time) map[Way]view.Rate {
 	last := h.last()
-	return h.between(h.first(last.at.Add(-window-Every/2)), last)
+	begin := last.at.Add(-window)
+	if latest := last.at.Add(-least); changed.After(begin) {
+		begin = changed
+		if begin.After(latest) {
+			begin = latest
+		}
+	}
+	return h.between(h.first(begin.Add(-Every/2)), last)
 }

@@ -27,6 +27,7 @@ type Recorder struct {
 	holding   []string
 	used      view.Config
 	events    []view.Event // oldest first
+	changed   time.Time    // when candidates left or came back, the last time
 
 	steps map[string]*steps // by candidate; "" for all of them
 	step  time.Time         // when the last step ended
@@ -65,7 +66,7 @@ func (r *Recorder) Observe(s *Sample) {
 	r.advance(v.At)
 	r.serve(&v, s)
 	r.follow(&v, s.Holding)
-	rates := r.history.now()
+	rates := r.history.now(r.changed)
 	r.flows(&v, s, rates)
 	for i := range v.Candidates {
 		c := &v.Candidates[i]

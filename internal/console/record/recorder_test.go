@@ -136,7 +136,7 @@ func TestMoved(t *testing.T) {
 			}
 			delete(b.rates, Way{"aws/us-east-1", "va"})
 			b.rates[Way{"aws/us-east-1", "fra"}] = view.Rate{Redirects: 2 * scale, Bytes: gib / 100 * scale, Dollars: 0.72 * scale} // 2 cents
-			v := b.run(2 * time.Minute)
+			v := b.run(20 * time.Second)
 			if v.Candidates[0].Name != "va" || v.Problems[0].Text != "va is out of service: 503." {
 				t.Fatalf("first %+v, %+v", v.Candidates[0], v.Problems)
 			}

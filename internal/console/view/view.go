@@ -145,7 +145,8 @@ type Spot struct {
 	Known    bool
 }
 
-// Rate is how much flows, over the last minute.
+// Rate is how much flows, over the last minute. If a candidate left or came back since, a source that can does not count
+// the time before that.
 type Rate struct {
 	Redirects float64 // a second
 	Bytes     float64 // a second; blobs whose size is known
