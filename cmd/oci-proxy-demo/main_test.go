@@ -13,7 +13,7 @@ import (
 
 // TestManual: the program has its manual page, and shells accept the completions.
 func TestManual(t *testing.T) {
-	clitest.Manual(t, func() *cobra.Command { return command(&bytes.Buffer{}, &bytes.Buffer{}, new(cli.Format)) })
+	clitest.Manual(t, func() *cobra.Command { return command(nil, &bytes.Buffer{}, &bytes.Buffer{}, new(cli.Format)) })
 }
 
 func TestUsage(t *testing.T) {
@@ -23,6 +23,7 @@ func TestUsage(t *testing.T) {
 		stdout, stderr string // contained
 	}{
 		{"--help", 0, "--fail store", ""},
+		{"--help", 0, "--idle", ""},
 		{"--help", 0, "Exit codes:", ""},
 		{"--version", 0, "oci-proxy-demo devel ", ""},
 		{"__complete --fail ", 0, "azure-westeurope", ""},
@@ -31,13 +32,15 @@ func TestUsage(t *testing.T) {
 		{"--output yaml", 2, "", "want text or json"},
 		{"--fail nonsense", 2, "", "hint: the stores are aws-us-east-1, "},
 		{"--fail cdn --once", 2, "", "exclude each other"},
+		{"--idle --once", 2, "", "hint: leave out --idle"},
+		{"--idle --fail cdn", 2, "", "hint: leave out --idle"},
 		{"--once --output json", 0, `"clients"`, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			// A space at the end makes an empty argument, as a shell's completion passes it.
-			code := run(t.Context(), strings.Split(tt.args, " "), &stdout, &stderr)
+			code := run(t.Context(), strings.Split(tt.args, " "), nil, &stdout, &stderr)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}

@@ -5,16 +5,20 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
 
 // Pages is the set of pages of a port. Its / lists them: as a page with links for browsers, and as text for other
-// clients. Add all pages before the first request. Then ServeHTTP may be called from several goroutines.
+// clients. So does its /-/, also where / has a page for browsers. Add all pages before the first request. Then ServeHTTP
+// may be called from several goroutines.
 type Pages struct {
-	title string
-	mux   http.ServeMux
-	list  []page
+	title    string
+	mux      http.ServeMux
+	list     []page
+	patterns []string
+	front    http.HandlerFunc // nil: / is the list for browsers too
 }
 
 // page is one line of the list.
@@ -23,14 +27,41 @@ type page struct{ Method, Path, What string }
 // NewPages returns Pages with only the list. The title says which program and port this is.
 func NewPages(title string) *Pages {
 	p := &Pages{title: title}
-	p.mux.HandleFunc("GET /{$}", p.index)
+	p.add("GET /{$}", p.root)
+	p.add("GET /-/{$}", p.index)
 	return p
+}
+
+// Front makes h answer / for browsers. Other clients get the list there. what describes it in a few words.
+func (p *Pages) Front(what string, h http.HandlerFunc) {
+	p.front = h
+	p.list = append(p.list, page{http.MethodGet, "/", what})
+}
+
+// Patterns returns all patterns, as they were given to Handle, and those of the lists.
+func (p *Pages) Patterns() []string { return slices.Clone(p.patterns) }
+
+func (p *Pages) add(pattern string, h http.HandlerFunc) {
+	p.mux.HandleFunc(pattern, h)
+	p.patterns = append(p.patterns, pattern)
+}
+
+// browser reports whether a client asks for a page for people.
+func browser(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+
+func (p *Pages) root(rw http.ResponseWriter, r *http.Request) {
+	if p.front != nil && browser(r) {
+		rw.Header().Set("Vary", "Accept")
+		p.front(rw, r)
+		return
+	}
+	p.index(rw, r)
 }
 
 // Handle adds h for a pattern with a method, as in [http.ServeMux]: "GET /metrics". what describes the page in a few
 // words. If what is "", the list omits the page; use this for pages that another page links to.
 func (p *Pages) Handle(pattern, what string, h http.HandlerFunc) {
-	p.mux.HandleFunc(pattern, h)
+	p.add(pattern, h)
 	if method, path, ok := strings.Cut(pattern, " "); ok && what != "" {
 		p.list = append(p.list, page{method, path, what})
 	}
@@ -49,7 +80,7 @@ var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
 
 func (p *Pages) index(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Vary", "Accept")
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if browser(r) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_ = indexPage.Execute(rw, struct { // ignore the error: the reader may be gone
 			Title string

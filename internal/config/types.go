@@ -84,6 +84,9 @@ type Admin struct {
 	// Prometheus scrapes. IP addresses and `localhost` always work. The server refuses any other name. Otherwise a web
 	// page could point its own name at this port and read the answers in an operator's browser.
 	Hosts []string `yaml:"hosts"`
+	// Docs is the URL of your copy of this project's directory `docs/`. The console links to the runbook there. Empty: it
+	// names the file and section only.
+	Docs string `yaml:"docs"`
 }
 
 // Client says how to find the client's address.

@@ -138,6 +138,9 @@ func (v *validator) listeners() {
 	for i, host := range c.Admin.Hosts {
 		v.host(fmt.Sprintf("admin.hosts[%d]", i), host)
 	}
+	if c.Admin.Docs != "" {
+		v.url("admin.docs", c.Admin.Docs, urlRule{page: true})
+	}
 	if admin := c.Admin.Listen; admin != "" {
 		v.address("admin", admin)
 		if admin == c.Listen && !strings.HasSuffix(admin, ":0") {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -45,13 +46,20 @@ type Options struct {
 	// The container's host publishes them on its loopback under the same numbers. Published excludes Once and Fail,
 	// which need no ports outside.
 	Published bool
+	// Idle keeps a serving demo from pulling by itself. Otherwise its clients pull all the time, so that there is
+	// something to see in the console.
+	Idle bool
+	// Stdin is where a person types names of stores while the demo serves. A name stops the store, or starts it again.
+	// Run does not wait for a read that is under way when ctx is done. Nil: nobody types.
+	Stdin io.Reader
 	// Stdout gets the report. A serving demo writes what to try, and then a
 	// line for each piece that an upstream or store has sent. Default: nowhere.
 	Stdout io.Writer
 	// Stderr gets warnings and the proxy's log. Default: nowhere.
 	Stderr io.Writer
 	// Output is "text" (default) or "json": one document. While serving, one
-	// line for each piece follows it.
+	// line follows for each piece that a client of the user got, for each pull of the demo's own clients that failed,
+	// and for each change of a store.
 	Output string
 	// Logger is the proxy's logger. Default: it logs to Stderr while serving,
 	// so that the user sees when an edited config is loaded or refused; none
@@ -79,6 +87,9 @@ func Run(ctx context.Context, opt Options) error {
 	if opt.Published && opt.ends() {
 		return cli.Usage("leave out --published", "once and fail need no published ports")
 	}
+	if opt.Idle && opt.ends() {
+		return cli.Usage("leave out --idle", "once and fail pull nothing but what they report")
+	}
 	notify := out.entry
 	if opt.ends() {
 		notify = nil
@@ -94,7 +105,7 @@ func Run(ctx context.Context, opt Options) error {
 	case opt.Fail != "":
 		return d.outage(ctx, d.newOutage(opt.Fail, out))
 	}
-	return d.serve(ctx, out)
+	return d.serve(ctx, opt, out)
 }
 
 // ends reports whether the demo ends without being stopped.
@@ -245,7 +256,7 @@ func (d *demo) outage(ctx context.Context, o *outage) error {
 }
 
 // serve prints what to try and serves until ctx is done.
-func (d *demo) serve(ctx context.Context, out *printer) error {
+func (d *demo) serve(ctx context.Context, opt Options, out *printer) error {
 	return d.run(ctx, func(ctx context.Context) error {
 		if err := d.awaitReady(ctx); err != nil {
 			if ctx.Err() != nil { // stopped before everything was up
@@ -253,7 +264,19 @@ func (d *demo) serve(ctx context.Context, out *printer) error {
 			}
 			return err
 		}
-		return out.guide(d.guide())
+		if err := out.guide(d.guide(opt)); err != nil {
+			return err
+		}
+		start := time.Now()
+		var alongside sync.WaitGroup
+		defer alongside.Wait()
+		if !opt.Idle {
+			alongside.Go(func() { d.traffic(ctx, out, start, trafficPace) })
+		}
+		if opt.Stdin != nil {
+			(&switches{demo: d, out: out, start: start, turns: map[string]*turn{}}).run(ctx, opt.Stdin)
+		}
+		return nil
 	})
 }
 
@@ -296,6 +319,22 @@ func (d *demo) awaitReady(ctx context.Context) error {
 			return fmt.Errorf("the proxy was not ready within %s", readyTimeout)
 		}
 	}
+}
+
+// usable reads from the proxy's metrics whether a store is in service. ok is false when the metrics do not say.
+func (d *demo) usable(ctx context.Context, store string) (usable, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url(d.admin)+"/metrics", nil)
+	if err != nil {
+		return false, false
+	}
+	resp, err := d.transport.RoundTrip(req)
+	if err != nil {
+		return false, false
+	}
+	defer resp.Body.Close()
+	return readUsable(resp.Body, store)
 }
 
 func (d *demo) checker() *checker {

@@ -199,7 +199,7 @@ func TestServe(t *testing.T) {
 			r, w := io.Pipe()
 			done := make(chan error, 1)
 			go func() {
-				err := Run(ctx, Options{Listen: "127.0.0.1:0", Stdout: w, Output: format})
+				err := Run(ctx, Options{Idle: true, Listen: "127.0.0.1:0", Stdout: w, Output: format})
 				_ = w.CloseWithError(io.EOF)
 				done <- err
 			}()

@@ -3,8 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -27,9 +25,6 @@ var usualPace = pace{
 	pulls: 400 * time.Millisecond, before: 3 * time.Second, ejected: 3 * time.Second, after: 1500 * time.Millisecond,
 	retry: 200 * time.Millisecond, ejectWithin: 20 * time.Second, readmitWithin: 20 * time.Second, returnWithin: 10 * time.Second,
 }
-
-// tries is how often a client asks for a piece before its pull fails. A kubelet tries three times, more slowly.
-const tries = 3
 
 // outage makes one store fail and recover while the store's clients pull. It learns the store's health only from the
 // admin port, as operators do.
@@ -167,7 +162,7 @@ func (o *outage) note(usable bool) {
 // at first.
 func (o *outage) watch(ctx context.Context, states chan<- bool) {
 	for was := true; ; {
-		if usable, ok := o.usable(ctx); ok && usable != was {
+		if usable, ok := o.demo.usable(ctx, o.store.name); ok && usable != was {
 			select {
 			case states <- usable:
 				was = usable
@@ -181,36 +176,9 @@ func (o *outage) watch(ctx context.Context, states chan<- bool) {
 	}
 }
 
-// usable reads from the proxy's metrics whether the store is in service. ok is false when the metrics do not say.
-func (o *outage) usable(ctx context.Context) (usable, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.demo.url(o.demo.admin)+"/metrics", nil)
-	if err != nil {
-		return false, false
-	}
-	resp, err := o.demo.transport.RoundTrip(req)
-	if err != nil {
-		return false, false
-	}
-	defer resp.Body.Close()
-	return readUsable(resp.Body, o.store.name)
-}
-
 // problem records something that went wrong.
 func (o *outage) problem(format string, args ...any) {
 	o.report.Problems = append(o.report.Problems, fmt.Sprintf(format, args...))
-}
-
-// address returns the client address for the next pull: in a network that no pull has used yet. A network that asks
-// for the same layer again would look like a client whose download failed, but this demo is about routing.
-func (o *outage) address(c client) netip.Addr {
-	a := c.Crowd.Addr().As16()
-	o.pulled++
-	a[4] |= byte(o.pulled>>8) & 0x0f // a /36 has 4096 /48s
-	a[5] = byte(o.pulled)
-	a[15] = 7
-	return netip.AddrFrom16(a)
 }
 
 func seconds(d time.Duration) *float64 {

@@ -2,10 +2,7 @@ package demo
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	"ociproxy/internal/wait"
 )
 
 // outagePull is one pull during an outage.
@@ -27,9 +24,11 @@ type outagePull struct {
 // pull pulls as the next client. It also records changes of the store's health during the pull.
 func (o *outage) pull(ctx context.Context, states <-chan bool) {
 	c := o.clients[o.pulled%len(o.clients)]
-	address := o.address(c).String()
+	address := c.network(o.pulled).String()
+	o.pulled++
 	done := make(chan drilled, 1)
-	go func() { done <- o.drill(ctx, c, address) }()
+	p := patient{demo: o.demo, watched: o.store.name, retry: o.pace.retry}
+	go func() { done <- p.pull(ctx, c, c.Name, address) }()
 	var d drilled
 	for pulling := true; pulling; {
 		select {
@@ -70,82 +69,4 @@ func (o *outage) count(c client, d drilled) {
 			o.report.Returned = seconds(time.Since(o.restoredAt))
 		}
 	}
-}
-
-// drilled is the result of a pull.
-type drilled struct {
-	pull       outagePull
-	redirected []time.Time // when the client asked the proxy and was redirected to the store
-	asUsual    bool        // each blob came at the first try from where the scenario says
-}
-
-// drill pulls the image of c as a container runtime does: piece by piece, with retries for each piece.
-func (o *outage) drill(ctx context.Context, c client, address string) (d drilled) {
-	d = drilled{pull: outagePull{OK: true, From: map[string]int{}}, asUsual: true}
-	puller := newPuller(o.demo.transport, o.demo.url(o.demo.public), c.Name, address)
-	want := o.demo.world.image.platforms[c.Platform]
-	get := func(name, path, digest string) {
-		if !d.pull.OK || ctx.Err() != nil {
-			return
-		}
-		from, failed := o.piece(ctx, puller, path, digest, &d)
-		if failed > 0 {
-			d.pull.FailedTries += failed
-			d.pull.FailedFirstTries++
-		}
-		if from == "" {
-			d.pull.OK, d.asUsual = false, false
-			return
-		}
-		if path != blobPath(digest) {
-			return
-		}
-		d.pull.From[from]++
-		d.asUsual = d.asUsual && failed == 0 && from == c.from(name)
-	}
-	get("index", manifestPath(imageTag), o.demo.world.image.index)
-	get("manifest", manifestPath(want.manifest), want.manifest)
-	for _, name := range slices.Concat([]string{"config"}, layerNames()) {
-		get(name, blobPath(want.blobs[name]), want.blobs[name])
-	}
-	return d
-}
-
-// piece gets one piece, with up to three tries. It returns the sender, or "" if all tries failed, and how many tries
-// failed.
-func (o *outage) piece(ctx context.Context, p *puller, path, digest string, d *drilled) (from string, failed int) {
-	for ; failed < tries; failed++ {
-		if failed > 0 && wait.For(ctx, o.pace.retry) != nil {
-			return "", failed
-		}
-		began := time.Now()
-		got, err := p.fetch(ctx, path, accepts(descriptor{Digest: digest}, path))
-		node := "the proxy"
-		if got.location != nil {
-			node = got.location.Host
-			if n, ok := o.demo.world.at(got.location.Host); ok {
-				node = n.name
-			}
-		}
-		if node == o.store.name {
-			d.redirected = append(d.redirected, began)
-		}
-		switch {
-		case err != nil:
-			d.pull.Error = node + ": " + err.Error()
-		case digestOf(got.data) != digest:
-			d.pull.Error = node + ": other bytes than asked for"
-		default:
-			d.pull.Error = ""
-			return node, failed
-		}
-	}
-	return "", failed
-}
-
-func layerNames() (names []string) {
-	for _, spec := range layerSpecs {
-		names = append(names, spec.name)
-	}
-	return names
 }

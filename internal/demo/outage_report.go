@@ -40,7 +40,8 @@ func (o *outage) summary() *outageReport {
 	return r
 }
 
-// outageEvent is a line about the store or its health.
+// outageEvent is a line about a store or its health: of `demo --fail STORE`, and of a demo that serves when a person
+// stops or starts a store.
 type outageEvent struct {
 	At    float64 `json:"at"`    // seconds since the start
 	Event string  `json:"event"` // "failed", "ejected", "restored", "readmitted"
@@ -49,19 +50,23 @@ type outageEvent struct {
 
 // say reports an event of the store.
 func (o *outage) say(about, event, text string) {
-	at := since(time.Since(o.start))
-	o.out.mu.Lock()
-	defer o.out.mu.Unlock()
-	// Ignore errors: if the reader is gone, the outage continues.
-	if o.out.json {
-		_ = cli.WriteJSONLine(o.out.w, outageEvent{at, event, o.store.name})
+	o.out.event(outageEvent{since(time.Since(o.start)), event, o.store.name}, about, text)
+}
+
+// event writes a line about a store or its health.
+func (p *printer) event(e outageEvent, about, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Ignore errors: if the reader is gone, the demo continues.
+	if p.json {
+		_ = cli.WriteJSONLine(p.w, e)
 		return
 	}
 	color := cli.Green
-	if event == "failed" || event == "ejected" {
+	if e.Event == "failed" || e.Event == "ejected" {
 		color = cli.Red
 	}
-	_, _ = fmt.Fprintf(o.out.w, "%5.1f s  %-6s  %s\n", at, about, color.In(text, o.out.color))
+	_, _ = fmt.Fprintf(p.w, "%5.1f s  %-6s  %s\n", e.At, about, color.In(text, p.color))
 }
 
 // outageBegins announces the outage.

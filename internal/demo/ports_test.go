@@ -65,7 +65,7 @@ func TestPublished(t *testing.T) {
 			r, w := io.Pipe()
 			done := make(chan error, 1)
 			go func() {
-				err := Run(ctx, Options{Published: true, Listen: fmt.Sprintf("127.0.0.1:%d", first), Stdout: w, Output: format})
+				err := Run(ctx, Options{Published: true, Idle: true, Listen: fmt.Sprintf("127.0.0.1:%d", first), Stdout: w, Output: format})
 				_ = w.CloseWithError(cmp.Or(err, io.EOF))
 				done <- err
 			}()

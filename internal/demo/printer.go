@@ -73,9 +73,9 @@ type sent struct {
 }
 
 // entry writes a line when a node has sent content to a client. It writes
-// nothing for the proxy's own checks and probes.
+// nothing for the proxy's own checks and probes, and for the demo's own traffic.
 func (p *printer) entry(e entry) {
-	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 || e.Client == proxyAgent {
+	if e.Method != http.MethodGet || e.Digest == "" || e.Bytes == 0 || e.Client == proxyAgent || strings.HasPrefix(e.Client, agent+trafficName) {
 		return
 	}
 	p.mu.Lock()
@@ -87,4 +87,13 @@ func (p *printer) entry(e entry) {
 	}
 	who, _, _ := strings.Cut(e.Client, " ") // docker's full name fills a screen
 	_, _ = fmt.Fprintf(p.w, "%-18s sent %8s of %.19s to %s\n", e.Node, humanize.IBytes(uint64(e.Bytes)), e.Digest, cli.OneLine(who))
+}
+
+// hint tells a person what to type. Programs that read JSON know it.
+func (p *printer) hint(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.json {
+		_, _ = fmt.Fprintln(p.w, text)
+	}
 }

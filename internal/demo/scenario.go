@@ -18,8 +18,8 @@ type client struct {
 	// From says which node must answer for each piece ("index", "manifest",
 	// "config", a layer). "" stands for all other pieces.
 	From map[string]string
-	// Crowd is a /36 of its place that no other client of the scenario uses. Each pull of an outage comes from a new
-	// network in it.
+	// Crowd is a /36 of its place that no other client of the scenario uses. Each pull of an outage, and of a demo that
+	// serves, comes from a new network in it.
 	Crowd netip.Prefix
 }
 
@@ -32,6 +32,16 @@ func (c client) from(piece string) string {
 		return name
 	}
 	return c.From[""]
+}
+
+// network returns an address in network n of the client's crowd; there are 4096. A network that asks for the same layer
+// again would look like a client whose download failed, but these pulls are about routing.
+func (c client) network(n int) netip.Addr {
+	a := c.Crowd.Addr().As16()
+	a[4] |= byte(n>>8) & 0x0f // a /36 has 4096 /48s
+	a[5] = byte(n)
+	a[15] = 7
+	return netip.AddrFrom16(a)
 }
 
 // home is the source address of connections on loopback, as the front and the proxy see it.
@@ -70,7 +80,8 @@ func clients() []client {
 			// the near one, and the canonical one for what the near one does
 			// not have.
 			Name: "gcp-belgium", Address: "198.51.100.200", Platform: "linux/amd64", Place: "gcp/europe-west1",
-			From: map[string]string{"": nodeEU, missingInEU: nodeUS},
+			Crowd: netip.MustParsePrefix("2001:db8:5000::/36"),
+			From:  map[string]string{"": nodeEU, missingInEU: nodeUS},
 		},
 		{
 			// It runs arm64. The near upstream has only the index for that.

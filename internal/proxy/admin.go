@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"ociproxy/internal/admit"
+	"ociproxy/internal/console"
 	"ociproxy/internal/listener"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) admitted() admit.Port {
 		Hosts:   func() []string { return s.wiring.Load().cfg.Admin.Hosts },
 		Setting: "admin.hosts of the config",
 		Costly: func(r *http.Request) bool { // profiles, and requests that ask stores and upstreams
-			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain"
+			return strings.HasPrefix(r.URL.Path, "/debug/") || r.URL.Path == "/explain" || console.Costly(r)
 		},
 		Refused: func(r *http.Request, why string) {
 			said.Do(func() {
@@ -56,8 +57,10 @@ func (s *Server) admitted() admit.Port {
 // port itself does.
 func (s *Server) AdminHandler() http.Handler { return s.guard(s.adminPages()) }
 
-func (s *Server) adminPages() http.Handler {
+func (s *Server) adminPages() *admit.Pages {
 	p := admit.NewPages("oci-proxy: admin port")
+	p.Front("the console, in a browser", s.console.Page)
+	s.console.Pages(p.Handle)
 	p.Handle("GET /metrics", "figures for Prometheus", s.scrapes())
 	p.Handle("GET /explain", "why a client goes where it goes: ?ip=192.0.2.7&path=/v2/…&format=text", s.serveExplain)
 	p.Handle("GET /config", "where the config comes from, and what is wrong there", s.serveConfig)

@@ -154,7 +154,7 @@ func TestAdminPortListsItsPages(t *testing.T) {
 			}
 		}
 	}
-	if listed != 8 {
+	if listed != 9 {
 		t.Errorf("%d pages are listed", listed)
 	}
 }

@@ -58,6 +58,8 @@ func (s *Server) Serve(ctx context.Context, reload <-chan struct{}, public, admi
 		return s.watch(work, reload)
 	})
 	g.Go(func() error { s.announce(work); return nil })
+	g.Go(func() error { s.look(work); return nil })
+	g.Go(func() error { s.console.Run(work); return nil })
 	if p := s.opt.Publication; p != nil {
 		g.Go(func() error { p.Run(work, s.SetOverrides); return nil })
 	}
@@ -112,6 +114,7 @@ func (s *Server) shutdown(servers []*http.Server, listeners []*listener.Listener
 	defer cancel()
 	answered, enough := context.WithTimeout(ctx, limit*3/5) // HTTP/2 needs the rest to say goodbye by a frame
 	defer enough()
+	s.console.Close() // its streams would last
 	for _, l := range listeners {
 		l.Finish(answered)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"ociproxy/internal/atomicfile"
 	"ociproxy/internal/config"
+	"ociproxy/internal/console"
+	"ociproxy/internal/console/record"
 	"ociproxy/internal/existence"
 	"ociproxy/internal/health"
 	"ociproxy/internal/inventory"
@@ -86,6 +88,10 @@ type Server struct {
 	client      *http.Client
 	relays      *relays
 
+	recorder record.Recorder
+	console  *console.Handler
+	sites    *sites // only the goroutine that takes samples uses it
+
 	// Only the loading goroutine uses these fields: the state of the files that were read last, and the last config
 	// that was parsed, in use or not.
 	seen  [sha256.Size]byte
@@ -104,6 +110,7 @@ type Server struct {
 	draining atomic.Bool
 	fallback atomic.Pointer[Fallback] // the server started on it instead of the source's; nil when that is good
 	refusing atomic.Bool              // what the source has is refused, and another configuration is in use
+	refusal  atomic.Pointer[string]   // why, the last time; nil: not known
 
 	public, admin net.Listener // set when Listen has returned
 }
@@ -161,6 +168,8 @@ func New(opt Options) (*Server, error) {
 	s.source.loaded(nil)
 	s.loadPaths(pathsFile(cfg))
 	s.inventories.Load() // last good copies: a restart must not depend on the stores
+	s.console = console.New(console.Options{Source: &s.recorder, Explainer: boxed{s}})
+	s.observe(time.Now())
 	return s, nil
 }
 

@@ -7,24 +7,24 @@ import (
 	"testing"
 )
 
-// record is a supervisor that notes the calls that it gets.
-type record struct {
+// supervisor is one that notes the calls that it gets.
+type supervisor struct {
 	mu   sync.Mutex
 	said []string
 }
 
-func (r *record) say(what, status string) {
+func (r *supervisor) say(what, status string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.said = append(r.said, what+" "+status)
 }
 
-func (r *record) Ready(status string)    { r.say("ready", status) }
-func (r *record) Reloading()             { r.say("reloading", "") }
-func (r *record) Reloaded(status string) { r.say("reloaded", status) }
-func (r *record) Stopping(status string) { r.say("stopping", status) }
+func (r *supervisor) Ready(status string)    { r.say("ready", status) }
+func (r *supervisor) Reloading()             { r.say("reloading", "") }
+func (r *supervisor) Reloaded(status string) { r.say("reloaded", status) }
+func (r *supervisor) Stopping(status string) { r.say("stopping", status) }
 
-func (r *record) String() string {
+func (r *supervisor) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.said, "\n")
@@ -35,7 +35,7 @@ func (r *record) String() string {
 func TestReadyIsToldWhenItIsReady(t *testing.T) {
 	for _, drains := range []bool{false, true} {
 		w := newWorld(t, `place: aws/us-east-1, serves: [aws]`, `place: aws/us-east-1, inventory: {url: "VA/inventory/"}, serves: [aws]`)
-		told := &record{}
+		told := &supervisor{}
 		w.server.opt.Supervisor = told
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -24,6 +24,8 @@ type wiring struct {
 	cfg  *config.Config // as announced dates and overrides make it at present
 	file *config.Config // as it was loaded
 	from provenance
+	// loaded is when file was loaded.
+	loaded time.Time
 	present
 	snapshot *route.Snapshot
 	address  *clientip.Extractor
@@ -121,8 +123,9 @@ func (s *Server) build(cfg *config.Config, files *named, old *wiring) (*wiring, 
 	w.quotas = quotas(cfg, w.snapshot, old)
 	w.lags = lags(cfg, w.snapshot)
 	w.flows = s.flowTable(w.snapshot)
-	if w.from = s.from; old != nil && old.file == w.file {
-		w.from = old.from // the newest that was tried may be another one
+	w.from, w.loaded = s.from, time.Now()
+	if old != nil && old.file == w.file {
+		w.from, w.loaded = old.from, old.loaded // the newest that was tried may be another one
 	}
 	return w, nil
 }
@@ -202,8 +205,10 @@ func (s *Server) forgetRemoved(old, w *wiring) {
 func (s *Server) refused(err error) {
 	s.source.loaded(err)
 	s.metrics.Reloaded(false)
+	why := err.Error()
+	s.refusal.Store(&why)
 	s.refusing.Store(true)
-	s.log.Error("configuration refused, the old one stays in use", "error", err.Error())
+	s.log.Error("configuration refused, the old one stays in use", "error", why)
 }
 
 // The keys of the addresses to listen on.

@@ -15,7 +15,7 @@ func TestSlowDemo(t *testing.T) {
 	parts.Slow(t)
 	var guide struct{ Proxy, Config, Key, Image string }
 	p := parts.Start(t, parts.Spec{
-		Path: parts.Build(t, "oci-proxy-demo", "OCIPROXY_DEMO_BINARY"), Args: []string{"--listen", "127.0.0.1:0", "--output", "json"},
+		Path: parts.Build(t, "oci-proxy-demo", "OCIPROXY_DEMO_BINARY"), Args: []string{"--idle", "--listen", "127.0.0.1:0", "--output", "json"},
 	})
 	parts.Poll(t, parts.Ready, "the demo's guide", func() error {
 		for _, line := range p.Output.Since(0) {
