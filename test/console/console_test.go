@@ -21,7 +21,9 @@ func TestSlowConsole(t *testing.T) {
 	d := startDemo(t)
 	b := browser.Start(t, rebound, evil)
 	p := b.Page(t, browser.Look{})
-	t.Run("first visit", func(t *testing.T) { firstVisit(t, p, d) })
+	if !t.Run("first visit", func(t *testing.T) { firstVisit(t, p, d) }) {
+		t.FailNow() // the rest would only wait
+	}
 	var script, style string
 	for _, r := range p.Requests() {
 		path := strings.TrimPrefix(r.URL, d.Console)

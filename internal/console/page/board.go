@@ -63,7 +63,7 @@ func newBoard(v *view.View) board {
 }
 
 // Link returns the address of a page of the docs; "" if it is not known where they are.
-func (b *board) Link(page string) string {
+func (b board) Link(page string) string {
 	if b.Docs == "" || page == "" {
 		return ""
 	}
