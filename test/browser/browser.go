@@ -7,6 +7,7 @@ package browser
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,10 +108,11 @@ func (p *Page) Open(t testing.TB, url string) {
 	p.do(t, "open "+url, chromedp.Navigate(url))
 }
 
-// Type types into the field that a CSS selector finds, then presses Enter.
+// Type empties the field that a CSS selector finds, types into it and presses Enter.
 func (p *Page) Type(t testing.TB, selector, text string) {
 	t.Helper()
-	p.do(t, "type into "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text+"\r"))
+	Eval[bool](t, p, fmt.Sprintf(`document.querySelector(%q).value = "", true`, selector))
+	p.do(t, "type into "+selector, chromedp.SendKeys(chromedp.CSS(selector), text+"\r"))
 }
 
 // Click clicks what a CSS selector finds.

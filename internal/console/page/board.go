@@ -48,7 +48,7 @@ func newBoard(v *view.View) board {
 			r.Bytes += f.Rate.Bytes
 			r.Dollars += f.Rate.Dollars
 		}
-		b.MoreFlows = fmt.Sprintf("%s more flows carry %s together, which costs %s an hour.", cli.Count(int64(len(rest)), ""), speed(r.Bytes), dollars(r.Dollars))
+		b.MoreFlows = fmt.Sprintf("%s more flows carry %s together, which costs %s an hour.", count(len(rest)), speed(r.Bytes), dollars(r.Dollars))
 	}
 	for _, e := range v.Events[:min(eventRows, len(v.Events))] {
 		b.Events = append(b.Events, eventRow{newMoment(e.At, v.At), e.Level.String(), e.Subject, e.Text})
@@ -57,7 +57,7 @@ func newBoard(v *view.View) board {
 		b.MoreEvents = cli.Count(int64(n), "older transition is", "older transitions are") + " not shown."
 	}
 	for _, f := range v.Feeds {
-		b.Feeds = append(b.Feeds, feedRow{f.Name, f.Level.String(), aged(f.Age), cli.Count(int64(f.Prefixes), ""), f.Error})
+		b.Feeds = append(b.Feeds, feedRow{f.Name, f.Level.String(), aged(f.Age), count(f.Prefixes), f.Error})
 	}
 	return b
 }
@@ -116,6 +116,9 @@ func newHeadline(v *view.View) headline {
 	}
 	for _, p := range v.Problems {
 		worst = max(worst, p.Level)
+		if p.Out != "" && slices.ContainsFunc(h.Outages, func(o outage) bool { return o.Name == p.Out }) {
+			continue // said already, with more
+		}
 		h.Problems = append(h.Problems, problem{p.Level.String(), p.Text, p.Runbook, newMoment(p.Since, v.At)})
 	}
 	h.Level = worst.String()
@@ -142,7 +145,7 @@ func newHeadline(v *view.View) headline {
 func newOutage(v *view.View, c *view.Candidate) outage {
 	o := outage{
 		Name: c.Name, State: "out of service", Level: view.Bad.String(), Since: newMoment(c.Since, v.At), Before: c.Before,
-		Runbook: c.Runbook, Why: c.Why,
+		Runbook: c.Runbook, Why: short(c.Why),
 	}
 	if c.Of > 1 {
 		o.State = fmt.Sprintf("out of service on %d of %d instances", c.Out, c.Of)
@@ -205,14 +208,18 @@ func figures(v *view.View) []figure {
 	case v.Fleet:
 		instance = figure{Label: "Instances", Value: fmt.Sprintf("%d of %d", s.Ready, s.Instances), Note: "are ready", Level: s.Level.String()}
 	case s.MaxConnections > 0:
-		instance.Value, instance.Note = cli.Count(int64(s.Connections), ""), "of "+cli.Count(int64(s.MaxConnections), "")+" that may be open"
+		instance.Value, instance.Note = count(s.Connections), "of "+count(s.MaxConnections)+" that may be open"
 	}
 	saved := figure{Label: "Saved", Value: nothing, Note: "the canonical upstream's prices are not all known", Level: "ok"}
 	if m.SavedKnown {
 		saved.Value, saved.Note = dollars(m.Saved)+"/h", "against the canonical upstream alone"
 	}
+	layers := figure{Label: "Layers", Value: speed(all.Bytes), Note: perSecond(all.Redirects) + " redirects", Level: "ok", Line: newSpark(v.Totals)}
+	if layers.Line.Line != "" {
+		layers.Note += "; the last hour:"
+	}
 	return []figure{
-		{Label: "Layers", Value: speed(all.Bytes), Note: perSecond(all.Redirects) + " redirects; the last hour:", Level: "ok", Line: newSpark(v.Totals)},
+		layers,
 		{Label: "Cost", Value: dollars(m.Hour) + "/h", Note: dollars(m.LastHour) + " in the last hour", Level: "ok"},
 		saved, requests, instance,
 	}
@@ -244,7 +251,7 @@ func newRow(v *view.View, c *view.Candidate) row {
 		r.State = fmt.Sprintf("out on %d of %d", c.Out, c.Of)
 	}
 	if c.State != view.In {
-		r.Why = c.Why
+		r.Why = short(c.Why)
 	}
 	if n := c.Inventory; n != nil {
 		r.Inventory = &stock{n.State, n.Level.String(), aged(n.Age), held(n), n.Error}
@@ -260,9 +267,9 @@ func newRow(v *view.View, c *view.Candidate) row {
 // held says how much a store holds of what any store holds.
 func held(n *view.Inventory) string {
 	if n.All <= 0 || n.Held >= n.All {
-		return cli.Count(int64(n.Held), "") + " digests"
+		return count(n.Held) + " digests"
 	}
-	return cli.Count(int64(n.Held), "") + " digests, " + cli.Count(int64(n.All-n.Held), "") + " fewer than all stores"
+	return count(n.Held) + " digests, " + count(n.All-n.Held) + " fewer than all stores"
 }
 
 // aged writes an age that says "never" when it is negative.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"ociproxy/internal/cli"
 )
 
@@ -70,7 +72,20 @@ func perSecond(n float64) string {
 	case n < 99.95:
 		return strconv.FormatFloat(n, 'f', 1, 64) + "/s"
 	}
-	return cli.Count(int64(math.Round(n)), "") + "/s"
+	return count(int(math.Round(n))) + "/s"
+}
+
+// count writes a number: "19,296".
+func count(n int) string { return humanize.Comma(int64(n)) }
+
+// short shortens an error for a line of its own. The transitions have all of it.
+func short(text string) string {
+	const most = 100
+	r := []rune(text)
+	if len(r) <= most {
+		return text
+	}
+	return strings.TrimSpace(string(r[:most])) + "…"
 }
 
 // age writes how long something took or is ago: "12 s", "4 min", "3 h 20 min", "5 days".

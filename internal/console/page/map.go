@@ -46,7 +46,11 @@ type dot struct {
 	Anchor string
 }
 
-type mark struct{ X, Y, Title string }
+type mark struct {
+	X, Y, Title string
+	Name        string // below it; only that of clients which nothing locates
+	NY          string
+}
 
 type at struct{ x, y float64 }
 
@@ -143,7 +147,11 @@ func (c *chart) arcs(v *view.View, where map[string]at) {
 		})
 		if !seen[f.From] {
 			seen[f.From] = true
-			c.Places = append(c.Places, mark{num(from.x), num(from.y), "clients: " + f.From})
+			m := mark{X: num(from.x), Y: num(from.y), Title: "clients: " + f.From}
+			if !f.Spot.Known {
+				m.Name, m.NY = "clients nobody locates", num(from.y+16)
+			}
+			c.Places = append(c.Places, m)
 		}
 	}
 	slices.Reverse(c.Arcs) // the largest are drawn last, on top
