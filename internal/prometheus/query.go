@@ -79,13 +79,27 @@ func (c *Client) String() string { return c.base.String() }
 // Query returns the values of an expression at a time, or at present if at is zero. A scalar is one sample without
 // labels. No value is no error.
 func (c *Client) Query(ctx context.Context, expression string, at time.Time) ([]Sample, error) {
-	form := url.Values{"query": {expression}, "timeout": {timeout.String()}}
+	form := url.Values{"query": {expression}}
 	if !at.IsZero() {
 		form.Set("time", at.UTC().Format(time.RFC3339Nano))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath("api/v1/query").String(), strings.NewReader(form.Encode()))
+	text, status, err := c.ask(ctx, "api/v1/query", form)
 	if err != nil {
 		return nil, err
+	}
+	samples, err := parse(status, text)
+	if err != nil {
+		return nil, fmt.Errorf("ask Prometheus at %s: %w", c.base, err)
+	}
+	return samples, nil
+}
+
+// ask sends a query and returns the whole answer.
+func (c *Client) ask(ctx context.Context, path string, form url.Values) (text []byte, status int, err error) {
+	form.Set("timeout", timeout.String())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", "oci-proxyctl")
@@ -97,21 +111,17 @@ func (c *Client) Query(ctx context.Context, expression string, at time.Time) ([]
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask Prometheus: %w", err)
+		return nil, 0, fmt.Errorf("ask Prometheus: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	text, err = io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("ask Prometheus at %s: %w", c.base, err)
+		return nil, 0, fmt.Errorf("ask Prometheus at %s: %w", c.base, err)
 	case len(text) > maxBytes:
-		return nil, fmt.Errorf("ask Prometheus at %s: the answer has more than %d bytes", c.base, maxBytes)
+		return nil, 0, fmt.Errorf("ask Prometheus at %s: the answer has more than %d bytes", c.base, maxBytes)
 	}
-	samples, err := parse(resp.StatusCode, text)
-	if err != nil {
-		return nil, fmt.Errorf("ask Prometheus at %s: %w", c.base, err)
-	}
-	return samples, nil
+	return text, resp.StatusCode, nil
 }
 
 // answer is what the API returns: https://prometheus.io/docs/prometheus/latest/querying/api/
@@ -125,16 +135,23 @@ type answer struct {
 	} `json:"data"`
 }
 
-func parse(status int, text []byte) ([]Sample, error) {
-	var a answer
+func open(status int, text []byte) (a answer, err error) {
 	if err := json.Unmarshal(text, &a); err != nil || a.Status == "" {
-		return nil, fmt.Errorf("status %d, and no answer of Prometheus", status)
+		return a, fmt.Errorf("status %d, and no answer of Prometheus", status)
 	}
 	if a.Status != "success" {
 		err := fmt.Errorf("%.40s: %.400s", a.ErrorType, a.Error)
 		if a.ErrorType == "bad_data" {
-			return nil, fmt.Errorf("%w: %w", ErrExpression, err)
+			return a, fmt.Errorf("%w: %w", ErrExpression, err)
 		}
+		return a, err
+	}
+	return a, nil
+}
+
+func parse(status int, text []byte) ([]Sample, error) {
+	a, err := open(status, text)
+	if err != nil {
 		return nil, err
 	}
 	switch a.Data.ResultType {
