@@ -254,7 +254,7 @@ func newRow(v *view.View, c *view.Candidate) row {
 		r.Why = short(c.Why)
 	}
 	if n := c.Inventory; n != nil {
-		r.Inventory = &stock{n.State, n.Level.String(), aged(n.Age), held(n), n.Error}
+		r.Inventory = &stock{n.State, n.Level.String(), aged(n.Age), held(n), short(n.Error)}
 	}
 	var parts []string
 	for _, m := range c.Moved {
@@ -378,7 +378,7 @@ func newAnswer(e *view.Explanation, q view.Question, fault string) answer {
 		rows = rows[:min(answerRows, len(rows))]
 	}
 	for _, r := range rows {
-		a.Shown = append(a.Shown, answerRow{r, []string{fmt.Sprintf("%.1f ms", r.RTT), cents(r.Cents), fmt.Sprintf("%.1f", r.Score)}})
+		a.Shown = append(a.Shown, answerRow{r, []string{tenths(r.RTT, " ms"), cents(r.Cents), tenths(r.Score, "")}})
 	}
 	return a
 }

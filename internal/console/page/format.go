@@ -2,6 +2,7 @@ package page
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -72,18 +73,29 @@ func perSecond(n float64) string {
 	case n < 99.95:
 		return strconv.FormatFloat(n, 'f', 1, 64) + "/s"
 	}
-	return count(int(math.Round(n))) + "/s"
+	return count(int(math.Round(min(n, 1e15)))) + "/s"
+}
+
+// tenths writes a number with one digit after the point.
+func tenths(x float64, unit string) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nothing
+	}
+	return strconv.FormatFloat(x, 'f', 1, 64) + unit
 }
 
 // count writes a number: "19,296".
 func count(n int) string { return humanize.Comma(int64(n)) }
 
-// short shortens an error for a line of its own. The transitions have all of it.
+// digest is one as errors of stores name it: so long that nobody reads what follows.
+var digest = regexp.MustCompile(`\b(sha256:[0-9a-f]{12})[0-9a-f]{20,}`)
+
+// short shortens an error for a line of its own, and the digests in it. The transitions have all of it.
 func short(text string) string {
-	const most = 100
-	r := []rune(text)
+	const most = 160
+	r := []rune(digest.ReplaceAllString(text, "$1…"))
 	if len(r) <= most {
-		return text
+		return string(r)
 	}
 	return strings.TrimSpace(string(r[:most])) + "…"
 }
