@@ -23,10 +23,10 @@ const arrows = `
 cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood outbound proxy publication publication/follow
 	ranges route setup systemd usable
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command config
-	config/edit delivered docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
+	config/edit console console/routing console/scraped console/view delivered docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
 	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
 	place plan plan/show plan/solve price probe probe/against probe/classes probe/monitor probe/show probe/status probeid
-	prometheus promote promote/apply promote/prove promote/sign provision publication publication/publish purge
+	prometheus promote promote/apply promote/prove promote/sign provision proxy publication publication/publish purge
 	ranges region registry replay report rollout rollup rollup/gather rollup/refresh route set shard snapshot store
 	store/address targets traffic usable usage wait walk
 cmd/oci-proxy-demo: cli cli/manual demo
@@ -37,8 +37,10 @@ focus: bill cli config parquetfile place price store/address traffic
 demo: atomicfile cli inventory key oci outbound proxy route wait
 admission: atomicfile check check/judge command config inventory inventory/inspect oci outbound proxy store
 	store/address wait
-proxy: admit atomicfile clientip config console console/record console/view edge endpoints endpoints/hostlist existence health inventory listener
-	metrics oci outbound override place probeid publication publication/follow ranges reach route set snapshot wait
+proxy: admit atomicfile clientip config console console/record console/routing console/view edge endpoints endpoints/hostlist existence health inventory listener
+	metrics oci outbound override probeid publication publication/follow ranges reach route set snapshot wait
+console/scraped: console/record console/routing console/view prometheus
+console/routing: console/view place route
 console: console/page console/view wait
 console/record: console/view price
 console/page: console/view

@@ -70,6 +70,7 @@ deny: {digests: ["` + digest + `"]}
 			"inventory ls": store, "inventory diff": append(store, store...), "inventory export": store,
 			"inventory verify": store, "inventory rebuild": store,
 			"store ls": nil, "store admit": {"s3"}, "store create": {"s3", "--dry-run"}, "store show": {"s3"}, "store set": {"s3", "--state", "off"},
+			"console":      {"--prometheus", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"},
 			"endpoints ls": nil, "endpoints policy": nil,
 			"infra export": nil, "infra check": nil, "infra import": {"--outputs", filepath.Join(dir, "outputs.json")},
 			"region add": {"aws/eu-south-2"}, "region remove": {"s3"},

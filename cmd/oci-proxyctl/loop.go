@@ -32,7 +32,7 @@ type listening struct {
 // flags adds the flags to cmd.
 func (l *listening) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&l.address, "listen", "", "`address` that serves /metrics, /-/live and /-/ready while the command repeats")
+	fl.StringVar(&l.address, "listen", "", "`address` of the port that the command serves while it runs")
 	fl.StringArrayVar(&l.hosts, "listen-host", nil, "host `name` that --listen also accepts, besides IP addresses and localhost; may be repeated")
 }
 
@@ -71,11 +71,17 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 	if at.address == "" {
 		return func() {}, nil
 	}
+	return a.servePages(ctx, at, h, nil, "metrics and health on http://%s\n")
+}
+
+// servePages serves h, for operators only, until stop is called. costly is as in [admit.Port]. say is printed with the
+// address.
+func (a *app) servePages(ctx context.Context, at listening, h http.Handler, costly func(*http.Request) bool, say string) (stop func(), err error) {
 	hosts := make([]string, len(at.hosts))
 	for i, host := range at.hosts {
 		hosts[i] = strings.ToLower(strings.TrimSuffix(host, "."))
 	}
-	port := admit.Port{Hosts: func() []string { return hosts }, Setting: "--listen-host"}
+	port := admit.Port{Hosts: func() []string { return hosts }, Setting: "--listen-host", Costly: costly}
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", at.address)
@@ -94,7 +100,7 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 			fmt.Fprintf(a.stderr, "%s: serve %s: %v\n", program, at.address, err)
 		}
 	}()
-	fmt.Fprintf(a.stderr, "metrics and health on http://%s\n", l.Addr())
+	fmt.Fprintf(a.stderr, say, l.Addr())
 	return func() {
 		srv.Close()
 		<-done

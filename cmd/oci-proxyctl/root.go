@@ -45,7 +45,7 @@ config file as the server.`,
 				fmt.Fprintf(a.stderr, "warning: %v\n", fault)
 			}
 		},
-	}, build, a.inventory(), a.audit(), a.config(), a.endpoints(), a.front(), a.infra(), a.mirror(), a.plan(), a.probe(), a.promote(), a.purge(), a.ranges(), a.region(), a.replay(), a.report(), a.rollout(), a.store(), a.key(), a.record(),
+	}, build, a.inventory(), a.audit(), a.config(), a.console(), a.endpoints(), a.front(), a.infra(), a.mirror(), a.plan(), a.probe(), a.promote(), a.purge(), a.ranges(), a.region(), a.replay(), a.report(), a.rollout(), a.store(), a.key(), a.record(),
 		cli.VersionCommand(build, &a.format))
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

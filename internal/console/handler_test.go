@@ -2,7 +2,6 @@ package console
 
 import (
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -310,10 +309,12 @@ func TestPlaces(t *testing.T) {
 
 // deaf is a connection whose reader never reads: a write waits for its deadline.
 type deaf struct {
-	httptest.ResponseRecorder
+	head     http.Header
 	deadline time.Time
 }
 
+func (d *deaf) Header() http.Header                 { return d.head }
+func (d *deaf) WriteHeader(int)                     {}
 func (d *deaf) SetWriteDeadline(at time.Time) error { d.deadline = at; return nil }
 func (d *deaf) FlushError() error                   { return nil }
 func (d *deaf) Write([]byte) (int, error) {
@@ -328,7 +329,7 @@ func TestAViewerWhoDoesNotRead(t *testing.T) {
 	d := &desk{}
 	d.set("x")
 	h := New(Options{Source: d})
-	rw := &deaf{ResponseRecorder: httptest.ResponseRecorder{HeaderMap: http.Header{}, Body: &bytes.Buffer{}}}
+	rw := &deaf{head: http.Header{}}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/console/events", http.NoBody)
 	req.Header.Set("Accept", "text/event-stream")
 	h.events(rw, req) // returns

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"ociproxy/internal/console/record"
+	"ociproxy/internal/console/routing"
 	"ociproxy/internal/console/view"
 	"ociproxy/internal/health"
 	"ociproxy/internal/inventory"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/override"
-	"ociproxy/internal/place"
 	"ociproxy/internal/ranges"
-	"ociproxy/internal/route"
 	"ociproxy/internal/wait"
 )
 
@@ -40,16 +39,16 @@ func (s *Server) look(ctx context.Context) {
 // observe takes one sample. One goroutine at a time calls it.
 func (s *Server) observe(now time.Time) {
 	w := s.wiring.Load()
-	if s.sites == nil || s.sites.of != w.snapshot {
-		s.sites = newSites(w)
+	if !s.facts.Are(w.snapshot) {
+		s.facts = routing.Of(w.cfg.Map(), w.snapshot)
 	}
 	sample := &record.Sample{
 		View:   *s.seenAt(w, now),
 		Counts: map[record.Way]record.Count{},
-		Spot:   s.sites.spot, Canonical: s.sites.price,
+		Spot:   s.facts.Spot, Canonical: s.facts.Canonical,
 	}
 	s.metrics.Flows(func(k metrics.FlowKey, c metrics.Counted) {
-		way := record.Way{From: placeName(k.Cloud, k.Region), To: k.Candidate}
+		way := record.Way{From: routing.Name(k.Cloud, k.Region), To: k.Candidate}
 		sum := sample.Counts[way] // of all reasons
 		sample.Counts[way] = record.Count{Redirects: sum.Redirects + c.Redirects, Bytes: sum.Bytes + c.Bytes, Dollars: sum.Dollars + c.Dollars}
 	})
@@ -123,23 +122,12 @@ func (s *Server) shownConfig(w *wiring) view.Config {
 }
 
 func (s *Server) shownCandidates(w *wiring, now time.Time) []view.Candidate {
-	out := make([]view.Candidate, 0, len(w.snapshot.Candidates))
-	health := s.healthByName()
-	for i := range w.snapshot.Candidates {
-		c := &w.snapshot.Candidates[i]
-		shown := view.Candidate{Name: c.Name, Kind: kindName(c), Place: c.Place.String(), Of: 1}
-		if c.CDN != "" {
-			shown.Place = c.CDN
-		}
-		shown.Spot = s.sites.spot(shown.Place)
+	out, health := s.facts.Candidates(), s.healthByName()
+	for i := range out {
+		c, shown := &w.snapshot.Candidates[i], &out[i]
 		st, known := health[c.Name]
 		switch {
-		case !c.Active && c.Announced != "":
-			shown.State, shown.Why = view.Drained, c.Announced
-		case !c.Active:
-			shown.State, shown.Why = view.Drained, "state: "+c.State+" in the config"
-		case !known:
-			shown.State = view.NotKnown
+		case !c.Active, !known:
 		case !st.Usable && st.State == "joining":
 			shown.State, shown.Since, shown.Why = view.Joining, st.Since, st.LastError
 		case !st.Usable:
@@ -149,7 +137,6 @@ func (s *Server) shownCandidates(w *wiring, now time.Time) []view.Candidate {
 		default:
 			shown.State, shown.Since = view.In, st.Since
 		}
-		out = append(out, shown)
 	}
 	s.addInventories(w, out, now)
 	return out
@@ -162,16 +149,6 @@ func (s *Server) healthByName() map[string]*health.Status {
 		byName[list[i].Name] = &list[i]
 	}
 	return byName
-}
-
-func kindName(c *route.Candidate) string {
-	switch {
-	case c.Canonical:
-		return "canonical"
-	case c.Kind == route.Upstream:
-		return "replica"
-	}
-	return "store"
 }
 
 // addInventories adds to each store what is known of its inventory.
@@ -214,37 +191,4 @@ func (s *Server) shownFeed(f *ranges.FeedStatus, now time.Time) view.Feed {
 		out.Level = view.Warning
 	}
 	return out
-}
-
-// sites says where the client places of a snapshot are, and what the canonical upstream costs there. It is immutable.
-type sites struct {
-	of     *route.Snapshot
-	spots  map[string]view.Spot
-	prices map[string]float64 // of the canonical upstream, cents a GiB; infinite: it does not serve that place
-}
-
-func newSites(w *wiring) *sites {
-	out := &sites{of: w.snapshot, spots: map[string]view.Spot{}, prices: map[string]float64{}}
-	for _, site := range w.cfg.Map().Sites() {
-		out.spots[site.Place.String()] = view.Spot{Lat: site.Lat, Lon: site.Lon, Known: site.Point != (place.Point{})}
-	}
-	for _, p := range w.snapshot.Places() {
-		out.prices[placeName(p.Cloud, p.Region)] = w.snapshot.Ranking(&route.Client{Place: p}).Cents(w.snapshot.Canonical)
-	}
-	return out
-}
-
-func (s *sites) spot(name string) view.Spot { return s.spots[name] }
-
-func (s *sites) price(name string) (float64, bool) {
-	cents, ok := s.prices[name]
-	return cents, ok
-}
-
-// placeName returns the name of a client's place on the console.
-func placeName(cloud, region string) string {
-	if cloud == "" {
-		return "unknown"
-	}
-	return place.Place{Cloud: cloud, Region: region}.String()
 }

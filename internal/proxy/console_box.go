@@ -16,6 +16,9 @@ type boxed struct{ s *Server }
 
 var errAsked = errors.New("an IPv4 or IPv6 address is wanted, such as 192.0.2.7")
 
+// Box returns what answers the console's box: [Server.ExplainHost], as the console shows it.
+func (s *Server) Box() view.Explainer { return boxed{s} }
+
 // Explain implements [view.Explainer].
 func (b boxed) Explain(ctx context.Context, q view.Question) (*view.Explanation, error) {
 	addr, err := netip.ParseAddr(q.Address)

@@ -180,7 +180,7 @@ func TestAThousandViewers(t *testing.T) {
 	_, admin := w.serve(t)
 	requests := []string{
 		"GET /console/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n", // and never reads
-		"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n\r\n",                        // stays
+		"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n\r\n",                       // stays
 		"GET /console/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"GET /console/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n", // sends no body
 		"", // silent

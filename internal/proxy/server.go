@@ -14,6 +14,7 @@ import (
 	"ociproxy/internal/config"
 	"ociproxy/internal/console"
 	"ociproxy/internal/console/record"
+	"ociproxy/internal/console/routing"
 	"ociproxy/internal/existence"
 	"ociproxy/internal/health"
 	"ociproxy/internal/inventory"
@@ -90,7 +91,7 @@ type Server struct {
 
 	recorder record.Recorder
 	console  *console.Handler
-	sites    *sites // only the goroutine that takes samples uses it
+	facts    *routing.Facts // only the goroutine that takes samples uses it
 
 	// Only the loading goroutine uses these fields: the state of the files that were read last, and the last config
 	// that was parsed, in use or not.
@@ -168,7 +169,7 @@ func New(opt Options) (*Server, error) {
 	s.source.loaded(nil)
 	s.loadPaths(pathsFile(cfg))
 	s.inventories.Load() // last good copies: a restart must not depend on the stores
-	s.console = console.New(console.Options{Source: &s.recorder, Explainer: boxed{s}})
+	s.console = console.New(console.Options{Source: &s.recorder, Explainer: s.Box()})
 	s.observe(time.Now())
 	return s, nil
 }

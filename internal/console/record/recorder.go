@@ -77,7 +77,9 @@ func (r *Recorder) Observe(s *Sample) {
 	}
 	v.Totals = r.series("")
 	v.Events = r.recent(v.At)
-	v.Every = Every
+	if v.Every == 0 {
+		v.Every = Every
+	}
 	v.Judge()
 	r.current.Store(&v)
 }

@@ -175,11 +175,11 @@ func TestEvents(t *testing.T) {
 	b.problems = []view.Problem{{Level: view.Bad, Text: "Health is frozen."}}
 	b.config = view.Config{Hash: "b", Loaded: b.now, Refused: "line 3"}
 	b.candidates = append(b.candidates[:2], view.Candidate{Name: "new", State: view.Joining})
-	v := b.run(0)
+	b.run(0)
 	b.holding, b.problems, b.config.Refused = nil, nil, ""
 	b.now = b.now.Add(time.Minute)
 	b.set("fra", view.In, "")
-	v = b.run(0)
+	v := b.run(0)
 	var got []string
 	for _, e := range v.Events {
 		got = append(got, fmt.Sprintf("%s %s %s: %s", e.At.Format("04:05"), e.Level, e.Subject, e.Text))

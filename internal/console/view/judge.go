@@ -129,8 +129,10 @@ func (v *View) judgeCandidate(c *Candidate) {
 	switch {
 	case c.State == Out && c.Of > 1 && c.Out < c.Of:
 		v.problem(Warning, c.Since, c.Runbook, fmt.Sprintf("%s is out of service on %d of %d instances%s", c.Name, c.Out, c.Of, why))
+		v.Problems[len(v.Problems)-1].Out = c.Name
 	case c.State == Out:
 		v.problem(Bad, c.Since, c.Runbook, c.Name+" is out of service"+why)
+		v.Problems[len(v.Problems)-1].Out = c.Name
 	case c.State == NotKnown:
 		v.problem(Unknown, c.Since, c.Runbook, "Nobody says whether "+c.Name+" is in service"+why)
 	case c.State == Joining:

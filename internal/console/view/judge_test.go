@@ -27,15 +27,15 @@ func TestJudge(t *testing.T) {
 	}
 	v.Judge()
 	want := []Problem{
-		{Bad, "10.0 % of the requests are answered with 5xx.", time.Time{}, RunbookErrors},
-		{Bad, "dead is out of service: 503 for 3 probes.", since, RunbookStore},
-		{Unknown, "Nobody says whether silent is in service.", time.Time{}, RunbookCandidate},
-		{Unknown, "The feed gcp was never read.", time.Time{}, RunbookFeed},
-		{Warning, "95 of 100 connections are open.", time.Time{}, RunbookConnections},
-		{Warning, "The inventory of busy is stale: 404.", time.Time{}, RunbookInventory},
-		{Warning, "half is out of service on 1 of 3 instances.", time.Time{}, RunbookCandidate},
-		{Warning, "A newer config is refused: line 3: no.", time.Time{}, RunbookRefused},
-		{Warning, "The instances run 2 different configs.", time.Time{}, RunbookDiffers},
+		{Bad, "10.0 % of the requests are answered with 5xx.", time.Time{}, RunbookErrors, ""},
+		{Bad, "dead is out of service: 503 for 3 probes.", since, RunbookStore, "dead"},
+		{Unknown, "Nobody says whether silent is in service.", time.Time{}, RunbookCandidate, ""},
+		{Unknown, "The feed gcp was never read.", time.Time{}, RunbookFeed, ""},
+		{Warning, "95 of 100 connections are open.", time.Time{}, RunbookConnections, ""},
+		{Warning, "The inventory of busy is stale: 404.", time.Time{}, RunbookInventory, ""},
+		{Warning, "half is out of service on 1 of 3 instances.", time.Time{}, RunbookCandidate, "half"},
+		{Warning, "A newer config is refused: line 3: no.", time.Time{}, RunbookRefused, ""},
+		{Warning, "The instances run 2 different configs.", time.Time{}, RunbookDiffers, ""},
 	}
 	if diff := cmp.Diff(want, v.Problems); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

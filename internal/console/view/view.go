@@ -97,6 +97,8 @@ type Problem struct {
 	Since time.Time
 	// Runbook is a section, relative to docs/: "runbook.md#a-candidate-is-ejected".
 	Runbook string
+	// Out is the candidate whose being out of service is the problem; "": it is something else.
+	Out string
 }
 
 // State is the state of a candidate.
