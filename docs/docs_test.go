@@ -17,6 +17,7 @@ import (
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/mirror"
 	"ociproxy/internal/probe/monitor"
+	"ociproxy/internal/probe/status"
 	"ociproxy/internal/promote/prove"
 	"ociproxy/internal/route"
 )
@@ -188,6 +189,7 @@ var explains = []struct {
 }{
 	{"docs/monitor.md", "ociproxy_", served()},
 	{"docs/monitor.md", "ociproxy_probe_", monitor.Metrics()},
+	{"docs/monitor.md", "ociproxy_probe_status_", status.Metrics()},
 	{"docs/mirroring.md", "ociproxy_mirror_", mirror.Metrics()},
 	{"docs/promotion.md", "ociproxy_promote_verify_", prove.Metrics()},
 }

@@ -19,7 +19,7 @@ var tasks = []string{
 	"docs/rollout.md", "docs/storage-kinds.md", "docs/infrastructure.md", "docs/creating-stores.md",
 	"docs/adding-a-region.md", "docs/adding-a-cloud.md", "docs/infra-check.md", "docs/edge-rules.md",
 	"docs/two-fronts.md", "docs/rollups.md", "docs/store-logs.md", "docs/cost.md", "docs/report.md",
-	"docs/reconciling-bills.md", "docs/planning-regions.md",
+	"docs/reconciling-bills.md", "docs/planning-regions.md", "docs/public-status.md",
 }
 
 // TestPagesAreShort: the page of everything had 1,086 lines.

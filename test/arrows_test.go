@@ -25,7 +25,7 @@ cmd/oci-proxy: atomicfile check cli cli/manual config docs edge key lastgood out
 cmd/oci-proxyctl: accesslog admission admit atomicfile audit bill check check/judge cli cli/manual command config
 	config/edit console console/routing console/scraped console/view delivered docs endpoints endpoints/hostlist envelope fleet focus fronts gate infra inventory
 	inventory/inspect inventory/write key lease ledger listener logsource manifest mirror oci outbound override
-	place plan plan/show plan/solve price probe probe/against probe/classes probe/monitor probe/show probeid
+	place plan plan/show plan/solve price probe probe/against probe/classes probe/monitor probe/show probe/status probeid
 	prometheus promote promote/apply promote/prove promote/sign provision proxy publication publication/publish purge
 	ranges region registry replay report rollout rollup rollup/gather rollup/refresh route set shard snapshot store
 	store/address targets traffic usable usage wait walk
@@ -59,6 +59,7 @@ setup: check cli clientip config place store/address
 probe/classes: config place probe proxy
 probe/show: check/judge cli probe probe/against
 probe/monitor: check/judge loop probe wait
+probe/status: check/judge loop probe store strictjson wait
 probe/against: check/judge oci outbound probe strictjson
 probe: check/judge oci outbound strictjson wait
 doctor: check/judge cli endpoints oci outbound
@@ -157,7 +158,7 @@ var outside = []struct{ imported, by string }{
 	{`github\.com/(aws|Azure)/.*|cloud\.google\.com/.*|google\.golang\.org/.*`, `^internal/(provision|store)$`},
 	{`github\.com/(google/go-containerregistry|docker)/.*`, `^(internal/(credential|promote|registry)|cmd/oci-proxyctl)$`},
 	{`github\.com/sigstore/.*`, `^internal/promote/sign$`},
-	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|promote/prove|proxy)|cmd/oci-proxyctl)$`},
+	{`github\.com/prometheus/.*`, `^(internal/(loop|metrics|mirror|probe/monitor|probe/status|promote/prove|proxy)|cmd/oci-proxyctl)$`},
 	{`github\.com/spf13/.*`, `^(internal/cli(/manual)?|cmd/.*)$`},
 	{`github\.com/miekg/.*`, `^internal/fronts$`},
 	{`github\.com/coreos/.*`, `^internal/systemd$`},

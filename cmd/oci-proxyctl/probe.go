@@ -44,6 +44,7 @@ type probeFlags struct {
 	pathEvery time.Duration
 	dayBytes  byteSize
 	listen    listening
+	status    string
 
 	against    string
 	sampleTags int
@@ -71,7 +72,8 @@ those in the config, unless --as says otherwise. As such a client it sees where 
 and reads at most 64 KiB of a blob. With a config it compares that with what explain says.
 
 It says first what a run may cost, and stops at these bounds. With --every it repeats the run and
-serves metrics on --listen. Then only some runs read whole layers (--path-every).
+serves metrics on --listen. Then only some runs read whole layers (--path-every). With --status it
+also writes a page for people outside into a bucket: docs/public-status.md.
 
 With --against it compares two names instead: tags, digests, answers, referrers and sizes.`,
 		Example: `  oci-proxyctl probe registry.example.org --image pause:3.9
@@ -79,6 +81,8 @@ With --against it compares two names instead: tags, digests, answers, referrers 
   oci-proxyctl probe registry.example.org --config config.yaml --identity probe.pem --as aws --as unknown
   oci-proxyctl probe sandbox.example.org --image pause:3.9 --report probe.xml --report probe.md
   oci-proxyctl probe registry.example.org --image pause:3.9 --every 60s --listen 127.0.0.1:9092
+  oci-proxyctl probe registry.example.org --config config.yaml --every 60s --vantage oslo \
+    --status 's3://status-example?region=eu-north-1'
   oci-proxyctl probe sandbox.example.org --against registry.example.org --image pause --sample-tags 20`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -110,6 +114,7 @@ With --against it compares two names instead: tags, digests, answers, referrers 
 	fl.DurationVar(&f.pathEvery, "path-every", 24*time.Hour, "`time` between runs that read whole layers, with --every")
 	fl.Var(&f.dayBytes, "max-bytes-per-day", "at most this `size` of bodies in 24 hours, with --every")
 	f.listen.flags(cmd)
+	fl.StringVar(&f.status, "status", "", "`URL` of the bucket for the public status, or a directory, with --every; needs --vantage")
 	fl.StringVar(&f.against, "against", "", "compare with this other `registry`")
 	fl.IntVar(&f.sampleTags, "sample-tags", 0, "with --against, compare what this `number` of tags in each repository lead to; 0: all")
 	fl.StringArrayVar(&f.reports, "report", nil, "also write the report to this `file`: NAME.json, NAME.xml (JUnit) or NAME.md; may be repeated")
@@ -129,6 +134,10 @@ func (f *probeFlags) check(a *app) error {
 		return cli.Usage("--every 60s is usual", "--every %s is too short", f.every)
 	case f.listen.address != "" && f.every == 0:
 		return cli.Usage("a single run says at its end what it found", "--listen needs --every")
+	case f.status != "" && f.every == 0 && !f.dry:
+		return cli.Usage("--every 60s is usual: the page says when it is stale", "--status needs --every")
+	case f.status != "" && f.against != "":
+		return cli.Usage("a comparison says nothing about pulls", "--status and --against contradict each other")
 	case f.every > 0 && f.against != "":
 		return cli.Usage("schedule the comparison as a job", "--every and --against contradict each other")
 	case f.every > 0 && (a.format == cli.JUnit || a.format == cli.Markdown):

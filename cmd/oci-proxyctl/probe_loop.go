@@ -32,8 +32,12 @@ func (p *probing) loop(ctx context.Context) error {
 	if f.vantage == "" {
 		fmt.Fprintln(p.stderr, "warning: without --vantage, metrics do not say where this probe runs")
 	}
+	public, err := p.openStatus(ctx)
+	if err != nil {
+		return err
+	}
 	text := p.configText()
-	m := monitor.New(monitor.Options{
+	opt := monitor.Options{
 		Name: p.name, Vantage: f.vantage, Every: f.every, PathEvery: p.wholeEvery(), DayBytes: e.DayMax,
 		Run: func(ctx context.Context, whole bool, bytes int64, moved func()) (*probe.Report, error) {
 			text = p.reload(ctx, text)
@@ -42,20 +46,24 @@ func (p *probing) loop(ctx context.Context) error {
 					p.opt.Listed = listed
 				}
 			}
-			opt := p.opt
-			opt.Decisions = !whole
-			opt.Limits.Bytes = min(opt.Limits.Bytes, bytes)
-			opt.Progress = func(probe.Finding) { moved() }
-			return probe.Run(ctx, opt)
+			one := p.opt
+			one.Decisions = !whole
+			one.Limits.Bytes = min(one.Limits.Bytes, bytes)
+			one.Progress = func(probe.Finding) { moved() }
+			return probe.Run(ctx, one)
 		},
 		Report: func(r *probe.Report, err error) {
 			if err != nil {
 				err = fmt.Errorf("no run: %w", err)
 			}
 			p.turnEnded(r, err, func() error { return show.Brief(p.stdout, r, time.Now()) })
+			p.writeStatus(ctx, public, r)
 		},
-	})
-	return p.runLoop(ctx, f.listen, m)
+	}
+	if public != nil {
+		opt.More = public.Writer
+	}
+	return p.runLoop(ctx, f.listen, monitor.New(opt))
 }
 
 // configText returns the bytes of the config; nil: there is none, or it cannot be read.

@@ -47,6 +47,9 @@ func (a *app) openProbe(ctx context.Context, name string, f *probeFlags) (*probi
 			return nil, a.invalid(err)
 		}
 	}
+	if err := p.checkStatus(cfg); err != nil {
+		return nil, err
+	}
 	if err := p.options(ctx, cfg); err != nil {
 		return nil, err
 	}

@@ -77,6 +77,8 @@ type probePlan struct {
 	Every      float64    `json:"everySeconds"` // that Day assumes
 	Day        probe.Cost `json:"day"`
 	DayMax     int64      `json:"dayMaxBytes"`
+
+	Status *statusPlan `json:"status,omitempty"`
 }
 
 // usualEvery is the interval of a monitor for which --dry-run gives the cost, unless --every gives one.
@@ -99,7 +101,8 @@ func (p *probing) estimate(ctx context.Context) (*probePlan, error) {
 		out.Classes = append(out.Classes, c.Name)
 	}
 	out.Day = perDay(plan, every, p.wholeEvery())
-	return out, nil
+	out.Status, err = p.planStatus(ctx, every)
+	return out, err
 }
 
 // wholeEvery is the time between runs that read whole layers; 0: no run does.
@@ -183,6 +186,9 @@ func (p *probing) writePlan(e *probePlan) error {
 	fmt.Fprintln(p.stdout)
 	if _, err := costs.WriteTo(p.stdout); err != nil {
 		return err
+	}
+	if e.Status != nil {
+		e.Status.write(p)
 	}
 	if one := e.Whole; !p.opt.Decisions && (one.Requests > e.Limits.Requests || one.Bytes > e.Limits.Bytes || one.Seconds > e.Limits.Seconds) {
 		fmt.Fprintf(p.stdout, "\nA run would reach its bounds. Ask for fewer images or as fewer clients, or raise --max-requests, --max-bytes, --max-time or --max-rate.\n")

@@ -168,6 +168,10 @@ type Pages struct {
 	Home string `yaml:"home"`
 	// Privacy is the target of the redirect from `/privacy`.
 	Privacy string `yaml:"privacy"`
+	// Status is the target of the redirect from `/-/status`: the page that `oci-proxyctl probe --status` writes, or any
+	// other. It must not be on a host of this registry, of its upstreams or of its stores: it would fall with them. The
+	// page public-status.md explains it.
+	Status string `yaml:"status"`
 }
 
 // Endpoints is the list of all hosts that clients may be sent to. The server publishes it at

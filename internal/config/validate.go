@@ -153,6 +153,7 @@ func (v *validator) listeners() {
 	if c.Pages.Privacy != "" {
 		v.url("pages.privacy", c.Pages.Privacy, urlRule{page: true})
 	}
+	v.statusPage()
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		v.fail("tls", "", "cert and key belong together")
 	}

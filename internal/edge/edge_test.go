@@ -24,7 +24,7 @@ func FuzzRules(f *testing.F) {
 		"/v2/blobs/blobs/blobs/sha256:" + hex64, "/v2/a/manifests/latest", "/v2/a/manifests/sha256:" + hex64, "/v2/a/manifests/sha256+b64u:LCa0a2j_xo",
 		"/v2/a/referrers/sha256:" + hex64, "/v2/A/tags/list", "/v2/a/blobs/sha256:0", "/v2/a/blobs/uploads/", "/v2/a/../b/tags/list", "/v2/%61/tags/list",
 		"/v2/a/manifests/" + strings.Repeat("t", 128), "/v2/a/manifests/" + strings.Repeat("t", 129), "/v2/" + strings.Repeat("a", 256) + "/tags/list",
-		"/privacy", "/privacy/", "/privacy//", "//", "/-/live", "/-/ready", "/-/ready/", "/-/whoami", "/.well-known/oci-proxy/endpoints.json",
+		"/privacy", "/privacy/", "/privacy//", "//", "/-/live", "/-/ready", "/-/ready/", "/-/whoami", "/-/status", "/-/status/", "/.well-known/oci-proxy/endpoints.json",
 		"/xwell-known/oci-proxy/endpoints.json", "/metrics", "/config", "/explain", "/debug/pprof/", "/v2/a/manifests/x\n", "/-/ready\n",
 	} {
 		f.Add(path)
@@ -83,7 +83,7 @@ func TestEachKindHasARoute(t *testing.T) {
 // TestClientsDoNotReachHealth: what only the platform asks is not for the internet.
 func TestClientsDoNotReachHealth(t *testing.T) {
 	for path, want := range map[string]bool{
-		"/v2/": true, "/-/whoami": true, "/": true, "/-/live": false, "/-/ready": false, "/metrics": false, "/explain": false,
+		"/v2/": true, "/-/whoami": true, "/-/status": true, "/": true, "/-/live": false, "/-/ready": false, "/metrics": false, "/explain": false,
 	} {
 		got, err := edge.Match(edge.Only(edge.Server(nil), edge.Clients), path)
 		if err != nil || got != want {
@@ -104,8 +104,9 @@ func TestConfigClosesPages(t *testing.T) {
 	if diff := cmp.Diff([]string{"endpoints", "endpoints feed", "live", "ready"}, names()); diff != "" {
 		t.Errorf("closed (-want +got)\n%s", diff)
 	}
+	cfg.Pages.Status = "https://status.example.net/"
 	cfg.Pages.Home, cfg.Pages.Privacy, cfg.Client.Whoami, cfg.Endpoints.Signed = "https://example.org/", "https://example.org/p", true, "list.json"
-	if diff := cmp.Diff([]string{"home", "privacy", "endpoints", "endpoints feed", "endpoints signed", "whoami", "live", "ready"}, names()); diff != "" {
+	if diff := cmp.Diff([]string{"home", "privacy", "status", "endpoints", "endpoints feed", "endpoints signed", "whoami", "live", "ready"}, names()); diff != "" {
 		t.Errorf("open (-want +got)\n%s", diff)
 	}
 }

@@ -33,6 +33,7 @@ const (
 	NoPage Page = iota
 	Home
 	Privacy
+	Status
 	EndpointsList
 	EndpointsFeed
 	EndpointsSigned
@@ -49,6 +50,7 @@ var pages = []struct {
 }{
 	{Home, Route{Name: "home", Path: "/", For: Clients, Setting: "pages.home"}, func(c *config.Config) bool { return c.Pages.Home != "" }},
 	{Privacy, Route{Name: "privacy", Path: "/privacy", For: Clients, Setting: "pages.privacy"}, func(c *config.Config) bool { return c.Pages.Privacy != "" }},
+	{Status, Route{Name: "status", Path: "/-/status", For: Clients, Setting: "pages.status"}, func(c *config.Config) bool { return c.Pages.Status != "" }},
 	{EndpointsList, Route{Name: "endpoints", Path: endpoints.Path, For: Clients}, nil},
 	{EndpointsFeed, Route{Name: "endpoints feed", Path: endpoints.AtomPath, For: Clients}, nil},
 	{EndpointsSigned, Route{Name: "endpoints signed", Path: endpoints.SignedPath, For: Clients, Setting: "endpoints.signed"}, func(c *config.Config) bool { return c.Endpoints.Signed != "" }},

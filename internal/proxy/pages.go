@@ -19,6 +19,8 @@ func (s *Server) page(w *wiring, r *http.Request, q *request) response {
 		a = pageAt(w.cfg.Pages.Home)
 	case edge.Privacy:
 		a = pageAt(w.cfg.Pages.Privacy)
+	case edge.Status:
+		a = pageAt(w.cfg.Pages.Status)
 	case edge.Live:
 		q.class, a = classProbe, probe(true)
 	case edge.Ready:

@@ -285,11 +285,12 @@ func TestRequests(t *testing.T) {
 
 // People add a slash at the end of a page.
 func TestPagesWithASlash(t *testing.T) {
-	w := newWorld(t, `pages: {home: "https://example.org/registry"}`, `pages: {home: "https://example.org/registry", privacy: "https://example.org/privacy"}`)
+	w := newWorld(t, `pages: {home: "https://example.org/registry"}`, `pages: {home: "https://example.org/registry", privacy: "https://example.org/privacy", status: "https://status.example.net/index.html"}`)
 	for request, want := range map[string]string{
 		"GET /":         "https://example.org/registry",
 		"GET /privacy":  "https://example.org/privacy",
 		"GET /privacy/": "https://example.org/privacy",
+		"GET /-/status": "https://status.example.net/index.html",
 	} {
 		if resp := w.ask(t, awsClient, request); resp.Header.Get("Location") != want {
 			t.Errorf("%s: %d to %q, want %q", request, resp.StatusCode, resp.Header.Get("Location"), want)

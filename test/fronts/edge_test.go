@@ -40,6 +40,7 @@ var requests = []struct {
 	{"GET", "/", true},
 	{"GET", "/privacy/", true},
 	{"GET", "/-/whoami", true},
+	{"GET", "/-/status", true},
 
 	{"POST", "/v2/app/blobs/uploads/", false},
 	{"PUT", "/v2/app/manifests/latest", false},
@@ -69,7 +70,7 @@ func TestSlowNginx(t *testing.T) {
 	parts.Slow(t)
 	program := parts.Find(t, "nginx")
 	cfg := proxy.Config{"location": "aws/us-east-1", "client": proxy.Map{"behind": "direct", "whoami": true},
-		"pages":     proxy.Map{"home": "https://example.org/", "privacy": "https://example.org/privacy"},
+		"pages":     proxy.Map{"home": "https://example.org/", "privacy": "https://example.org/privacy", "status": "https://status.example.net/"},
 		"ranges":    proxy.Map{"cache": "", "feeds": proxy.List{}},
 		"upstreams": proxy.List{proxy.Map{"name": "main", "url": "http://127.0.0.1:1", "insecure": true, "place": "aws/us-east-1", "canonical": true}}}
 	p := proxy.Start(t, cfg)

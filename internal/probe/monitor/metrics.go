@@ -179,6 +179,9 @@ func (m *Monitor) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range Metrics() {
 		out <- d
 	}
+	if m.opt.More != nil {
+		m.opt.More.Describe(out)
+	}
 }
 
 // sink adds the labels that all metrics have.
@@ -205,6 +208,9 @@ func (s sink) time(d *prometheus.Desc, t time.Time, labels ...string) {
 
 // Collect implements [prometheus.Collector].
 func (m *Monitor) Collect(out chan<- prometheus.Metric) {
+	if m.opt.More != nil {
+		m.opt.More.Collect(out)
+	}
 	to, state := sink{loop.Sink(out), m.opt.Name, m.opt.Vantage}, m.State()
 	m.mu.Lock()
 	defer m.mu.Unlock()

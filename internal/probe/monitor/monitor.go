@@ -30,6 +30,8 @@ type Options struct {
 	Run func(ctx context.Context, whole bool, bytes int64, moved func()) (*probe.Report, error)
 	// Report is called with the result of each run; nil: not called.
 	Report func(*probe.Report, error)
+	// More are metrics of what else follows from runs; nil: none.
+	More prometheus.Collector
 }
 
 // Monitor makes one run after the other, never two at a time.
