@@ -144,9 +144,10 @@ func (p *panel) options() map[string]any {
 			"tooltip": object{"mode": "multi", "sort": "desc"}}
 	case number:
 		return object{"reduceOptions": object{"calcs": []string{"lastNotNull"}, "values": false, "fields": ""}, "colorMode": "value", "graphMode": "area",
-			"textMode": "auto", "justifyMode": "auto", "orientation": "auto", "wideLayout": true, "showPercentChange": false}
+			"textMode": "auto", "justifyMode": "auto", "orientation": "auto", "wideLayout": true, "showPercentChange": false,
+			"percentChangeColorMode": "standard"}
 	}
-	return object{"showHeader": true, "cellHeight": "sm"}
+	return object{"showHeader": true, "cellHeight": "sm", "frameIndex": 0}
 }
 
 // Files returns the texts of all files by their names below deploy/grafana.
