@@ -13,8 +13,11 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 )
 
-// alertFiles are the files with alerts. Each has a file NAME.test.yaml beside it.
-var alertFiles = []string{"deploy/prometheus/alerts.yaml", "deploy/prometheus/probe.yaml"}
+// alertFiles are the files with alerts. Each has a file NAME.test.yaml beside it; each.test.yaml has the rest.
+var alertFiles = []string{
+	"deploy/prometheus/alerts.yaml", "deploy/prometheus/probe.yaml",
+	"deploy/prometheus/objectives.yaml", "deploy/prometheus/cost.yaml", "deploy/prometheus/budget.yaml",
+}
 
 // TestAlerts: each alert says how bad it is and what it is about, and leads to a section of the runbook that names it.
 // No section names another.
@@ -57,7 +60,7 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("alerts lead to %d sections only", len(linked))
 	}
 	named := map[string][]string{}
-	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md", "docs/runbook-probe.md"} {
+	for _, page := range []string{"docs/runbook.md", "docs/runbook-config.md", "docs/runbook-mirror.md", "docs/runbook-probe.md", "docs/runbook-objectives.md"} {
 		for anchor, text := range sections(read(t, page)) {
 			line := regexp.MustCompile(`(?m)^Alerts?: (.*)\.$`).FindString(text)
 			if alerts := regexp.MustCompile(`OCI\w+`).FindAllString(line, -1); alerts != nil {
@@ -68,6 +71,24 @@ func TestAlerts(t *testing.T) {
 	inAnyOrder := cmpopts.SortSlices(strings.Compare)
 	if diff := cmp.Diff(linked, named, inAnyOrder); diff != "" {
 		t.Errorf("sections that alerts lead to, and the alerts that sections name (-alerts +runbook):\n%s", diff)
+	}
+}
+
+// TestFewPages: at most five alerts wake somebody, and docs/objectives.md says what each costs to ignore.
+func TestFewPages(t *testing.T) {
+	page := read(t, "docs/objectives.md")
+	n := 0
+	for _, name := range alertFiles {
+		for part := range strings.SplitSeq(read(t, name), "- alert: ") {
+			if alert, rest, _ := strings.Cut(part, "\n"); strings.Contains(rest, "severity: page}") {
+				if n++; !strings.Contains(page, "\n| `"+alert+"` |") {
+					t.Errorf("%s is a page that docs/objectives.md does not list", alert)
+				}
+			}
+		}
+	}
+	if n != 5 {
+		t.Errorf("%d alerts are pages, want 5", n)
 	}
 }
 
@@ -92,7 +113,7 @@ func TestAlertsSeeTheFuture(t *testing.T) {
 }
 
 // TestAlertsAreRules asks Prometheus's own tool, where there is one, whether they are rules, and has it let time go by: when do
-// they fire, and when do they end?
+// they fire, and when do they end? Each alert must fire in one test and be silent in another.
 func TestAlertsAreRules(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -101,14 +122,49 @@ func TestAlertsAreRules(t *testing.T) {
 		}
 		t.Skip("promtool is not installed")
 	}
+	tests := []string{"deploy/prometheus/each.test.yaml"}
 	for _, name := range alertFiles {
-		file := filepath.Join(root, name)
-		for _, args := range [][]string{
-			{"check", "rules", file},
-			{"test", "rules", strings.TrimSuffix(file, ".yaml") + ".test.yaml"},
-		} {
-			if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
-				t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		tests = append(tests, strings.TrimSuffix(name, ".yaml")+".test.yaml")
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", filepath.Join(root, name)).CombinedOutput(); err != nil {
+			t.Errorf("promtool check rules %s: %v\n%s", name, err, out)
+		}
+	}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, name := range tests {
+		tried(t, read(t, name), fires, silent)
+		if out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", filepath.Join(root, name)).CombinedOutput(); err != nil {
+			t.Errorf("promtool test rules %s: %v\n%s", name, err, out)
+		}
+	}
+	for _, name := range alertFiles {
+		for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read(t, name), -1) {
+			if !fires[m[1]] || !silent[m[1]] {
+				t.Errorf("%s: a test must make it fire (%v) and another leave it silent (%v)", m[1], fires[m[1]], silent[m[1]])
+			}
+		}
+	}
+}
+
+// tried adds the alerts that a file of tests expects to fire, and those that it expects to be silent.
+func tried(t *testing.T, text string, fires, silent map[string]bool) {
+	t.Helper()
+	var file struct {
+		Tests []struct {
+			Alerts []struct {
+				Name   string `yaml:"alertname"`
+				Expect []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range file.Tests {
+		for _, a := range test.Alerts {
+			if len(a.Expect) > 0 {
+				fires[a.Name] = true
+			} else {
+				silent[a.Name] = true
 			}
 		}
 	}

@@ -90,7 +90,7 @@ func alerts() []rule {
 			summary: "pulls of {{ $labels.name }} fail; vantages that see it: {{ $value }}",
 		},
 		{
-			alert: "OCIProbePullsFailSlowly", severity: Ticket, hold: "15m", runbook: "pulls-fail", expr: failing(slow),
+			alert: "OCIProbePullsFailSlowly", severity: Ticket, hold: "15m", runbook: "pulls-fail-slowly", expr: failing(slow),
 			summary: "{{ $value | humanizePercentage }} of the pulls of {{ $labels.name }} failed in six hours, seen from {{ $labels.vantage }}",
 		},
 		{
@@ -98,7 +98,7 @@ func alerts() []rule {
 			summary: "{{ $value | humanizePercentage }} of the clients' pulls failed in an hour",
 		},
 		{
-			alert: "OCIProxyPullsFailSlowly", severity: Ticket, hold: "15m", runbook: "pulls-fail", expr: traffic(slow),
+			alert: "OCIProxyPullsFailSlowly", severity: Ticket, hold: "15m", runbook: "pulls-fail-slowly", expr: traffic(slow),
 			summary: "{{ $value | humanizePercentage }} of the clients' pulls failed in six hours",
 		},
 		{

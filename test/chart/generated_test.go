@@ -39,14 +39,16 @@ func generated(t *testing.T, file, want string) {
 	}
 }
 
-// The alerts of the chart are the same as the shipped ones. The chart needs a copy, because Helm reads no file outside
-// of a chart.
+// The alerts and objectives of the chart are the same as the shipped ones. The chart needs a copy, because Helm reads no
+// file outside of a chart.
 func TestAlertsAreTheShippedOnes(t *testing.T) {
-	shipped, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "prometheus", "alerts.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"alerts.yaml", "objectives.yaml", "cost.yaml", "budget.yaml"} {
+		shipped, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "prometheus", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		generated(t, filepath.Join(Dir(), "files", name), string(shipped))
 	}
-	generated(t, filepath.Join(Dir(), "files", "alerts.yaml"), string(shipped))
 }
 
 // The schema of the values includes the schema of the config, so helm finds a misspelt key of the config before any pod
