@@ -117,6 +117,7 @@ traffic: place
 place: csvtable price
 metrics: oci price
 systemd:
+dashboards:
 lastgood: atomicfile
 docs:
 oci:
