@@ -64,7 +64,7 @@ func firstVisit(t *testing.T, p *browser.Page, d *demo.Demo) {
 		const flows = document.querySelector("#flows");
 		for (const text of ["aws/us-east-1", "aws/eu-west-1", "`+store+`", "cdn"])
 			if (!flows || !flows.textContent.includes(text)) return "no " + text;
-		return "";
+		return document.querySelectorAll("#map .arcs path").length < 8 ? "few arcs on the map" : "";
 	})()`)
 	if p.Events() == 0 {
 		t.Error("no event came")
@@ -179,6 +179,10 @@ func outage(t *testing.T, p *browser.Page, d *demo.Demo) {
 	p.Wait(t, "where its traffic goes and what that costs", headline(store, "since", rival, "$"))
 	t.Logf("the headline has everything %.1f s after the store was stopped: %s", time.Since(stopped).Seconds(),
 		browser.Eval[string](t, p, `document.querySelector("[aria-live=polite]").textContent.trim().replace(/\s+/g, " ")`))
+	p.Wait(t, "the store is out on the map, by shape and text too", `(() => {
+		const out = document.querySelector("#map .dots .out");
+		return out && out.querySelector(".halo") && out.textContent.includes("`+store+`") ? "" : "no dot";
+	})()`)
 	looks(t, p, "out")
 	mark = d.Mark()
 	d.Turn(t, store)
