@@ -128,7 +128,7 @@ docs: ## write the generated pages again: docs/config.md and its schema
 
 manifests: ## write what is made from the chart: its schema, deploy/kustomize/base, the expected output of its tests
 	scripts/parts.sh test
-	cd test && $(GO) test ./chart -run 'TestAlertsAreTheShippedOnes|TestSchemaHasTheConfig|TestGoldens|TestBase$$' -update
+	cd test && $(GO) test ./chart -run 'TestAlertsAreTheShippedOnes|TestDashboardsAreTheShippedOnes|TestSchemaHasTheConfig|TestGoldens|TestBase$$' -update
 
 bench: bench-routing bench-decide bench-lookup bench-inventory bench-memory bench-start bench-serve bench-promote ## every benchmark; lines of `name value unit`, JSON in bench/out/
 

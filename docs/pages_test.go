@@ -20,7 +20,7 @@ var tasks = []string{
 	"docs/adding-a-region.md", "docs/adding-a-cloud.md", "docs/infra-check.md", "docs/edge-rules.md",
 	"docs/two-fronts.md", "docs/rollups.md", "docs/store-logs.md", "docs/cost.md", "docs/report.md",
 	"docs/reconciling-bills.md", "docs/planning-regions.md", "docs/public-status.md",
-	"docs/objectives.md", "docs/runbook-objectives.md",
+	"docs/dashboards.md", "docs/objectives.md", "docs/runbook-objectives.md",
 }
 
 // TestPagesAreShort: the page of everything had 1,086 lines.

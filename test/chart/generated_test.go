@@ -51,6 +51,17 @@ func TestAlertsAreTheShippedOnes(t *testing.T) {
 	}
 }
 
+// The dashboards of the chart are the same as the shipped ones, too.
+func TestDashboardsAreTheShippedOnes(t *testing.T) {
+	for _, name := range []string{"overview.json", "money.json", "fleet.json"} {
+		shipped, err := os.ReadFile(filepath.Join(parts.Root(), "deploy", "grafana", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		generated(t, filepath.Join(Dir(), "files", "dashboards", name), string(shipped))
+	}
+}
+
 // The schema of the values includes the schema of the config, so helm finds a misspelt key of the config before any pod
 // does.
 func TestSchemaHasTheConfig(t *testing.T) {

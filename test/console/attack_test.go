@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ociproxy/test/browser"
+	"ociproxy/test/demo"
 )
 
 // rebound and evil are names that resolve to this machine, as names of an attacker can.
@@ -57,7 +58,7 @@ const attack = `new Promise(done => {
 
 // attacks checks that no page of another origin can read the console, use its event stream or make the admin port do
 // something. It also checks that a name of an attacker that resolves to this machine is refused.
-func attacks(t *testing.T, b *browser.Browser, d *demo, script, style string) {
+func attacks(t *testing.T, b *browser.Browser, d *demo.Demo, script, style string) {
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(rw, `<!doctype html><title>elsewhere</title><body>`)

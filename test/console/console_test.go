@@ -1,3 +1,4 @@
+// Package console looks at the console with a real browser, while the demo's clients pull.
 package console
 
 import (
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"ociproxy/test/browser"
+	"ociproxy/test/demo"
 	"ociproxy/test/parts"
 )
 
@@ -18,7 +20,7 @@ const store, rival = "aws-us-east-1", "us"
 // of this module are for people too.
 func TestSlowConsole(t *testing.T) {
 	parts.Slow(t)
-	d := startDemo(t)
+	d := demo.Start(t)
 	b := browser.Start(t, rebound, evil)
 	p := b.Page(t, browser.Look{})
 	if !t.Run("first visit", func(t *testing.T) { firstVisit(t, p, d) }) {
@@ -43,7 +45,7 @@ func TestSlowConsole(t *testing.T) {
 }
 
 // well checks that the browser complained about nothing, and that the page asked nobody else for anything.
-func well(t *testing.T, p *browser.Page, d *demo) {
+func well(t *testing.T, p *browser.Page, d *demo.Demo) {
 	t.Helper()
 	for _, c := range p.Complaints() {
 		t.Errorf("complaint: %s", c)
@@ -56,13 +58,13 @@ func well(t *testing.T, p *browser.Page, d *demo) {
 }
 
 // firstVisit opens the console and waits until it shows what flows.
-func firstVisit(t *testing.T, p *browser.Page, d *demo) {
+func firstVisit(t *testing.T, p *browser.Page, d *demo.Demo) {
 	p.Open(t, d.Console)
 	p.Wait(t, "flows of the demo's clients", `(() => {
 		const flows = document.querySelector("#flows");
 		for (const text of ["aws/us-east-1", "aws/eu-west-1", "`+store+`", "cdn"])
 			if (!flows || !flows.textContent.includes(text)) return "no " + text;
-		return "";
+		return document.querySelectorAll("#map .arcs path").length < 8 ? "few arcs on the map" : "";
 	})()`)
 	if p.Events() == 0 {
 		t.Error("no event came")
@@ -107,7 +109,7 @@ func looks(t *testing.T, p *browser.Page, name string) {
 }
 
 // explain asks the box where a client is sent. The page answers in its place.
-func explain(t *testing.T, p *browser.Page, d *demo) {
+func explain(t *testing.T, p *browser.Page, d *demo.Demo) {
 	before := len(p.Requests())
 	p.Type(t, "input[name=ip]", "192.0.2.7")
 	p.Wait(t, "an explanation", explained("aws/us-east-1", store))
@@ -134,7 +136,7 @@ func explained(texts ...string) string {
 }
 
 // noScript uses the console without JavaScript.
-func noScript(t *testing.T, b *browser.Browser, d *demo) {
+func noScript(t *testing.T, b *browser.Browser, d *demo.Demo) {
 	p := b.Page(t, browser.Look{NoScript: true})
 	p.Open(t, d.Console)
 	if n := browser.Eval[int](t, p, `document.querySelectorAll("#flows tr").length`); n < 5 {
@@ -166,21 +168,25 @@ func noScript(t *testing.T, b *browser.Browser, d *demo) {
 
 // outage stops a store and reads on the page what an on-call must know: which store, since when, where its traffic goes,
 // what that costs. Then it starts the store again.
-func outage(t *testing.T, p *browser.Page, d *demo) {
+func outage(t *testing.T, p *browser.Page, d *demo.Demo) {
 	documents := len(p.Requests())
-	mark := d.process.Output.Mark()
-	stopped := d.turn(t, store)
+	mark := d.Mark()
+	stopped := d.Turn(t, store)
 	p.Wait(t, "the headline names the store", headline(store))
 	red := time.Since(stopped)
-	d.noticed(t, mark, store, "ejected")
+	d.Noticed(t, mark, store, "ejected")
 	t.Logf("the headline names the store %.1f s after it was stopped", red.Seconds())
 	p.Wait(t, "where its traffic goes and what that costs", headline(store, "since", rival, "$"))
 	t.Logf("the headline has everything %.1f s after the store was stopped: %s", time.Since(stopped).Seconds(),
 		browser.Eval[string](t, p, `document.querySelector("[aria-live=polite]").textContent.trim().replace(/\s+/g, " ")`))
+	p.Wait(t, "the store is out on the map, by shape and text too", `(() => {
+		const out = document.querySelector("#map .dots .out");
+		return out && out.querySelector(".halo") && out.textContent.includes("`+store+`") ? "" : "no dot";
+	})()`)
 	looks(t, p, "out")
-	mark = d.process.Output.Mark()
-	d.turn(t, store)
-	d.noticed(t, mark, store, "readmitted")
+	mark = d.Mark()
+	d.Turn(t, store)
+	d.Noticed(t, mark, store, "readmitted")
 	p.Wait(t, "the headline no longer names the store", `document.querySelector("[aria-live=polite]").textContent.includes("`+store+`") ? "it does" : ""`)
 	p.Wait(t, "the transitions", `["out of service", "in service"].filter(t => !document.querySelector("#events").textContent.includes(t)).join(" ")`)
 	for _, r := range p.Requests()[documents:] {

@@ -56,14 +56,42 @@ func Serve(t testing.TB, data string) *Server {
 // scrapes, in whole milliseconds; one second suits most tests. Series that are not scraped any more end after lookback.
 func Start(t testing.TB, every time.Duration, targets ...Target) *Server {
 	t.Helper()
+	return StartWith(t, Options{Every: every}, targets...)
+}
+
+// Options are what else a Prometheus may need.
+type Options struct {
+	Every time.Duration // between two scrapes, in whole milliseconds; and between two evaluations of the rules
+	Rules []string      // files
+	// History is the text of samples from before, in the format of OpenMetrics without its last line. They must be older
+	// than two hours. It needs promtool.
+	History string
+}
+
+// StartWith is Start with more options.
+func StartWith(t testing.TB, o Options, targets ...Target) *Server {
+	t.Helper()
+	every := o.Every
 	program, dir, addr := parts.Find(t, "prometheus"), t.TempDir(), parts.FreeAddr(t)
 	s := &Server{Addr: addr, URL: "http://" + addr, targets: filepath.Join(dir, "targets.json")}
 	s.Scrape(t, targets...)
+	rules, err := json.Marshal(append([]string{}, o.Rules...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.History != "" {
+		history := filepath.Join(dir, "history.txt")
+		if err := os.WriteFile(history, []byte(o.History+"# EOF\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		parts.Run(t, time.Minute, parts.Find(t, "promtool"), "tsdb", "create-blocks-from", "openmetrics", history, filepath.Join(dir, "data"))
+	}
 	config := fmt.Sprintf(`global: {scrape_interval: %[1]dms, scrape_timeout: %[1]dms, evaluation_interval: %[1]dms}
+rule_files: %[3]s
 scrape_configs:
 - job_name: oci-proxy
   file_sd_configs: [{files: [%[2]q], refresh_interval: 1s}]
-`, every.Milliseconds(), s.targets)
+`, every.Milliseconds(), s.targets, rules)
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

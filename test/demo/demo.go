@@ -1,5 +1,7 @@
-// Package console looks at the console with a real browser, while the demo's clients pull.
-package console
+// Package demo runs the demo, whose clients pull from its stores all the time.
+//
+// It knows what the demo prints and what a person types. It must not know what the proxy makes of it.
+package demo
 
 import (
 	"encoding/json"
@@ -11,16 +13,16 @@ import (
 	"ociproxy/test/parts"
 )
 
-// demo is a running demo.
-type demo struct {
-	Proxy, Admin, Console, Layer string
+// Demo is a running demo: addresses as http://host:port, and the path of a layer.
+type Demo struct {
+	Proxy, Admin, Console, Layer, Image string
 
 	process  *parts.Process
 	keyboard *os.File
 }
 
-// startDemo starts the demo, whose clients pull from then on.
-func startDemo(t *testing.T) *demo {
+// Start starts the demo.
+func Start(t testing.TB) *Demo {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -28,7 +30,7 @@ func startDemo(t *testing.T) *demo {
 	}
 	defer read.Close()
 	t.Cleanup(func() { write.Close() })
-	d := &demo{keyboard: write}
+	d := &Demo{keyboard: write}
 	d.process = parts.Start(t, parts.Spec{
 		Path: "/bin/sh", Files: []*os.File{read}, // number 3
 		Args: []string{"-c", `exec "$0" "$@" <&3 3<&-`, parts.Build(t, "oci-proxy-demo", "OCIPROXY_DEMO_BINARY"),
@@ -45,8 +47,8 @@ func startDemo(t *testing.T) *demo {
 	return d
 }
 
-// turn types the name of a store, which stops it or starts it again, and returns when.
-func (d *demo) turn(t *testing.T, store string) time.Time {
+// Turn types the name of a store, which stops it or starts it again, and returns when.
+func (d *Demo) Turn(t testing.TB, store string) time.Time {
 	t.Helper()
 	if _, err := fmt.Fprintln(d.keyboard, store); err != nil {
 		t.Fatal(err)
@@ -54,8 +56,11 @@ func (d *demo) turn(t *testing.T, store string) time.Time {
 	return time.Now()
 }
 
-// noticed waits until the demo says what happened to the store after a mark of its output: "ejected", "readmitted".
-func (d *demo) noticed(t *testing.T, mark int, store, event string) {
+// Mark returns the current moment in the demo's output, for Noticed.
+func (d *Demo) Mark() int { return d.process.Output.Mark() }
+
+// Noticed waits until the demo says what happened to the store after a mark: "ejected" or "readmitted".
+func (d *Demo) Noticed(t testing.TB, mark int, store, event string) {
 	t.Helper()
 	parts.Poll(t, 2*time.Minute, store+" "+event, func() error {
 		for _, line := range d.process.Output.Since(mark) {
