@@ -36,7 +36,7 @@ func main() {
 	if err := run(os.Stdout, name); err != nil {
 		fmt.Fprintln(os.Stderr, "worldmap:", err)
 		fmt.Fprintln(os.Stderr, "worldmap: hint: scripts/parts.sh slow installs world-atlas")
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is a main
 	}
 }
 

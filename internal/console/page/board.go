@@ -294,8 +294,9 @@ func health(c *view.Candidate) string {
 		return "drained"
 	case view.Joining, view.Returning:
 		return "partly"
+	default: // view.NotKnown
+		return "lost"
 	}
-	return "lost"
 }
 
 // healths returns the classes of all candidates by name.
