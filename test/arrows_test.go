@@ -43,7 +43,7 @@ console/scraped: console/record console/routing console/view prometheus
 console/routing: console/view place route
 console: console/page console/view wait
 console/record: console/view price
-console/page: console/view
+console/page: cli console/view
 console/view:
 usable: clientip config endpoints route snapshot
 replay: accesslog config oci place price ranges route snapshot
