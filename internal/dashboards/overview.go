@@ -41,7 +41,7 @@ func overview() dashboard {
 				{kind: graph, title: "Burn rates", unit: "short", width: 16, queries: burns(),
 					about: "How fast each objective spends its errors, over an hour. 1 spends those of 30 days in 30 days; alerts page from 14.4 on."},
 				{kind: graph, title: "Firing alerts", unit: "short", stack: true, about: "By severity. Pages are for now, tickets for working hours.",
-					queries: ask(`count by (severity) (ALERTS{alertstate="firing"}) or label_replace(vector(0), "severity", "none", "", "")`, "{{severity}}")},
+					queries: ask(`count by (severity) (ALERTS{alertstate="firing", alertname=~"OCI(Proxy|Probe|Mirror).*"}) or label_replace(vector(0), "severity", "none", "", "")`, "{{severity}}")},
 			}},
 			{"Requests", []panel{
 				{kind: graph, title: "Requests by kind", about: "Blobs are layers and configs. A tag or a manifest comes before them.", unit: "reqps", stack: true,
