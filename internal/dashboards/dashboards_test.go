@@ -75,6 +75,7 @@ func TestPanels(t *testing.T) {
 				Type, Title, Description string
 				GridPos                  struct{ X, Y, W, H int }
 				FieldConfig              struct{ Defaults struct{ Unit string } }
+				Targets                  []struct{ Expr string }
 			}
 		}
 		if err := json.Unmarshal(text, &d); err != nil {
@@ -88,6 +89,9 @@ func TestPanels(t *testing.T) {
 			ids[p.ID] = true
 			if p.Type != "row" && (p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Title == "") {
 				t.Errorf("%s: %q lacks a title, a description or a unit", name, p.Title)
+			}
+			if p.Type == list && len(p.Targets) != 1 {
+				t.Errorf("%s: the table %q has %d queries: Grafana shows the first, and a menu for the others", name, p.Title, len(p.Targets))
 			}
 			for x := range p.GridPos.W {
 				for y := range p.GridPos.H {

@@ -72,11 +72,13 @@ func overview() dashboard {
 					queries: ask("sum by (candidate) (ociproxy_inventory_failing)", "{{candidate}}")},
 			}},
 			{"Instances", []panel{
-				{kind: graph, title: "Age of feeds", about: "The oldest that an instance knows.", unit: "s", queries: ask("max by (feed) (ociproxy_feed_age_seconds)", "{{feed}}")},
-				{kind: graph, title: "Connections", about: "Open, and how many may be open.", unit: "short",
+				{kind: graph, title: "Age of feeds", about: "The oldest that an instance knows.", unit: "s", width: 6, queries: ask("max by (feed) (ociproxy_feed_age_seconds)", "{{feed}}")},
+				{kind: graph, title: "Connections", about: "Open, and how many may be open.", unit: "short", width: 6,
 					queries: ask("sum(ociproxy_connections)", "open", "sum(ociproxy_connections_max)", "most")},
-				{kind: list, title: "Config and version", about: "All instances should have the same.", unit: "short",
-					queries: ask("count by (hash) (ociproxy_config_info)", "", "count by (version) (ociproxy_build_info)", "")},
+				{kind: list, title: "Configs", about: "Instances by the hash of their config. All should have the same.", unit: "none", width: 6,
+					queries: ask("count by (hash) (ociproxy_config_info)", "")},
+				{kind: list, title: "Versions", about: "Instances by version. All should have the same.", unit: "none", width: 6,
+					queries: ask("count by (version) (ociproxy_build_info)", "")},
 			}},
 		},
 	}
