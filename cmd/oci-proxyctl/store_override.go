@@ -265,7 +265,7 @@ func (a *app) endOverrides(ctx context.Context, s *switching, action, none strin
 			if o.Candidate != "" {
 				// It stays for a while, so that instances that start now let the candidate come back in steps.
 				if o.Until = now; !now.After(o.From) {
-					o.Until = o.From.Add(time.Second) // an override lasts longer than nothing
+					o.From = now.Add(-time.Second) // an override lasts longer than nothing, and this one ends now
 				}
 				left = append(left, o)
 			}

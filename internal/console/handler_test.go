@@ -205,6 +205,7 @@ func lines(r io.Reader) <-chan string {
 // follow reads until a line contains a text.
 func follow(t *testing.T, from <-chan string, text string) string {
 	t.Helper()
+	limit := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-from:
@@ -214,7 +215,7 @@ func follow(t *testing.T, from <-chan string, text string) string {
 			if strings.Contains(line, text) {
 				return line
 			}
-		case <-time.After(time.Minute):
+		case <-limit:
 			t.Fatalf("no %q in a minute", text)
 		}
 	}

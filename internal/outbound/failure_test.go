@@ -37,12 +37,12 @@ func connector(t *testing.T, user, password string) *httptest.Server {
 		}
 		defer there.Close()
 		w.WriteHeader(http.StatusOK)
-		here, _, err := http.NewResponseController(w).Hijack()
+		here, read, err := http.NewResponseController(w).Hijack() // read may have the client's first bytes already
 		if err != nil {
 			return
 		}
 		defer here.Close()
-		go func() { _, _ = io.Copy(there, here); there.Close() }()
+		go func() { _, _ = io.Copy(there, read); there.Close() }()
 		_, _ = io.Copy(here, there)
 	}))
 	t.Cleanup(s.Close)

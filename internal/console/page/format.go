@@ -17,19 +17,10 @@ const nothing = "–"
 
 // speed writes bytes a second: "3.1 MiB/s".
 func speed(bytes float64) string {
-	if math.IsNaN(bytes) || math.IsInf(bytes, 0) || bytes < 0 {
+	if !(bytes >= 0 && bytes < math.MaxInt64) {
 		return nothing
 	}
-	units := []string{"B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"}
-	i := 0
-	for ; bytes >= 1023.5 && i < len(units)-1; i++ {
-		bytes /= 1024
-	}
-	digits := 1
-	if bytes >= 99.95 || i == 0 {
-		digits = 0
-	}
-	return strconv.FormatFloat(bytes, 'f', digits, 64) + " " + units[i]
+	return humanize.IBytes(uint64(bytes)) + "/s"
 }
 
 // dollars writes an amount: "$1.23", small ones with two digits that count: "$0.0031".

@@ -159,7 +159,7 @@ func (c *chart) arcs(v *view.View, where map[string]at) {
 
 // weight is by what flows are compared: bytes, or a little for each redirect to a blob of unknown size.
 func weight(r view.Rate) float64 {
-	const unknown = 1 << 10
+	const unknown = 1000
 	w := max(r.Bytes, r.Redirects*unknown)
 	if math.IsNaN(w) || math.IsInf(w, 0) || w < 0 {
 		return 0

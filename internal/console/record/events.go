@@ -92,7 +92,14 @@ func (r *Recorder) compare(v *view.View, holding []string, first bool) {
 	levels := map[string]view.Level{}
 	words := map[string]string{}
 	set := func(subject string, l view.Level, text string) { levels[subject], words[subject] = l, text }
-	set("serving", v.Serving.Level, v.Serving.Text)
+	subject, text := "this instance", "serves"
+	switch {
+	case v.Fleet:
+		subject, text = "the fleet", v.Serving.Text
+	case v.Serving.Level != view.OK:
+		text = "is not ready: " + v.Serving.Text
+	}
+	set(subject, v.Serving.Level, text)
 	for i := range v.Candidates {
 		if n := v.Candidates[i].Inventory; n != nil {
 			set(v.Candidates[i].Name, n.Level, "its inventory is "+n.State)
@@ -111,7 +118,7 @@ func (r *Recorder) compare(v *view.View, holding []string, first bool) {
 	if !first {
 		for _, subject := range slices.Sorted(maps.Keys(words)) {
 			text := words[subject]
-			if was, known := r.words[subject]; known && was != text && (r.levels[subject] != levels[subject] || subject == "serving") {
+			if was, known := r.words[subject]; known && was != text && (r.levels[subject] != levels[subject] || subject == "the fleet") {
 				r.note(v.At, levels[subject], subject, text)
 			} else if !known && text == "began" {
 				r.note(v.At, levels[subject], "problem", subject)

@@ -45,6 +45,8 @@ const (
 	// asking is for all queries of one view. queue of them are asked at once.
 	asking, queue = 20 * time.Second, 4
 	past          = time.Hour
+	// The last fine minute of the past is asked for in smaller steps.
+	fine, fineStep = time.Minute, 5 * time.Second
 	// maxCandidates and maxWays bound what is taken from labels.
 	maxCandidates, maxWays = 256, 5000
 )
@@ -121,7 +123,10 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 		if s.last.After(from) {
 			from = s.last.Truncate(view.Step).Add(view.Step)
 		}
-		s.backfill(ctx, from, now.Add(-view.Step/2)) // without it there is no history, and the present all the same
+		// Without these there is no history, and the present all the same. The last minute is what rates are measured over.
+		lately := now.Add(-fine).Truncate(fineStep)
+		s.backfill(ctx, from, lately.Add(-fineStep), view.Step)
+		s.backfill(ctx, lately, now.Add(-fineStep/2), fineStep)
 	}
 	got, gaps, err := s.ask(ctx, func(ctx context.Context, text string) ([]prometheus.Sample, error) {
 		return s.opt.Prometheus.Query(ctx, text, now)
@@ -188,9 +193,12 @@ func each[T any](ctx context.Context, s *Source, one func(context.Context, strin
 }
 
 // backfill takes samples of the past, one each step.
-func (s *Source) backfill(ctx context.Context, from, to time.Time) {
+func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Duration) {
+	if !from.Before(to) {
+		return
+	}
 	got, _, _, err := each(ctx, s, func(ctx context.Context, text string) ([]prometheus.Series, error) {
-		return s.opt.Prometheus.QueryRange(ctx, text, from, to, view.Step)
+		return s.opt.Prometheus.QueryRange(ctx, text, from, to, step)
 	})
 	if err != nil {
 		return

@@ -206,11 +206,11 @@ func TestShared(t *testing.T) {
 			})
 		}
 		g.Wait()
-		if f.asked != len(queries) || f.ranges != len(queries) {
-			t.Errorf("%d queries and %d of the past, want %d of each", f.asked, f.ranges, len(queries))
+		if f.asked != len(queries) || f.ranges != 2*len(queries) {
+			t.Errorf("%d queries and %d of the past, want %d and twice as many", f.asked, f.ranges, len(queries))
 		}
 		<-time.After(16 * time.Second)
-		if _, err := s.View(t.Context()); err != nil || f.asked != 2*len(queries) || f.ranges != len(queries) {
+		if _, err := s.View(t.Context()); err != nil || f.asked != 2*len(queries) || f.ranges != 2*len(queries) {
 			t.Errorf("then %d and %d, %v", f.asked, f.ranges, err)
 		}
 	})
