@@ -10,13 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-
-	"ociproxy/internal/metrics"
-	"ociproxy/internal/mirror"
-	"ociproxy/internal/probe/monitor"
-	"ociproxy/internal/probe/status"
-	"ociproxy/internal/promote/prove"
 )
 
 var update = flag.Bool("update", false, "write the files of deploy/grafana")
@@ -49,32 +42,13 @@ func TestFilesAreCurrent(t *testing.T) {
 // is renamed fails here.
 func TestNames(t *testing.T) {
 	known := map[string]bool{"ociproxy:budget_dollars:month": true} // the operator's own rule
-	descs := append(append(append(mirror.Metrics(), monitor.Metrics()...), prove.Metrics()...), status.Metrics()...)
-	ch := make(chan *prometheus.Desc)
-	go func() {
-		defer close(ch)
-		metrics.New("test").Registry.Describe(ch)
-	}()
-	for d := range ch {
-		descs = append(descs, d)
-	}
-	for _, d := range descs {
+	for _, d := range descs() {
 		if m := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String()); m != nil {
 			known[m[1]] = true
 		}
 	}
-	rules, err := filepath.Glob(filepath.Join("..", "..", "deploy", "prometheus", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range rules {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`(?m)- record: (\S+)$`).FindAllStringSubmatch(string(text), -1) {
-			known[m[1]] = true
-		}
+	for series := range recorded(t, `(?m)- record: (\S+)$`) {
+		known[series] = true
 	}
 	name := regexp.MustCompile(`\boci(proxy|probe|mirror)[\w:]+`)
 	for panel, expressions := range Expressions() {
@@ -101,6 +75,7 @@ func TestPanels(t *testing.T) {
 				Type, Title, Description string
 				GridPos                  struct{ X, Y, W, H int }
 				FieldConfig              struct{ Defaults struct{ Unit string } }
+				Targets                  []struct{ Expr string }
 			}
 		}
 		if err := json.Unmarshal(text, &d); err != nil {
@@ -114,6 +89,9 @@ func TestPanels(t *testing.T) {
 			ids[p.ID] = true
 			if p.Type != "row" && (p.Description == "" || p.FieldConfig.Defaults.Unit == "" || p.Title == "") {
 				t.Errorf("%s: %q lacks a title, a description or a unit", name, p.Title)
+			}
+			if p.Type == list && len(p.Targets) != 1 {
+				t.Errorf("%s: the table %q has %d queries: Grafana shows the first, and a menu for the others", name, p.Title, len(p.Targets))
 			}
 			for x := range p.GridPos.W {
 				for y := range p.GridPos.H {

@@ -41,7 +41,7 @@ func overview() dashboard {
 				{kind: graph, title: "Burn rates", unit: "short", width: 16, queries: burns(),
 					about: "How fast each objective spends its errors, over an hour. 1 spends those of 30 days in 30 days; alerts page from 14.4 on."},
 				{kind: graph, title: "Firing alerts", unit: "short", stack: true, about: "By severity. Pages are for now, tickets for working hours.",
-					queries: ask(`count by (severity) (ALERTS{alertstate="firing"}) or label_replace(vector(0), "severity", "none", "", "")`, "{{severity}}")},
+					queries: ask(`count by (severity) (ALERTS{alertstate="firing", alertname=~"OCI(Proxy|Probe|Mirror).*"}) or label_replace(vector(0), "severity", "none", "", "")`, "{{severity}}")},
 			}},
 			{"Requests", []panel{
 				{kind: graph, title: "Requests by kind", about: "Blobs are layers and configs. A tag or a manifest comes before them.", unit: "reqps", stack: true,
@@ -72,11 +72,13 @@ func overview() dashboard {
 					queries: ask("sum by (candidate) (ociproxy_inventory_failing)", "{{candidate}}")},
 			}},
 			{"Instances", []panel{
-				{kind: graph, title: "Age of feeds", about: "The oldest that an instance knows.", unit: "s", queries: ask("max by (feed) (ociproxy_feed_age_seconds)", "{{feed}}")},
-				{kind: graph, title: "Connections", about: "Open, and how many may be open.", unit: "short",
+				{kind: graph, title: "Age of feeds", about: "The oldest that an instance knows.", unit: "s", width: 6, queries: ask("max by (feed) (ociproxy_feed_age_seconds)", "{{feed}}")},
+				{kind: graph, title: "Connections", about: "Open, and how many may be open.", unit: "short", width: 6,
 					queries: ask("sum(ociproxy_connections)", "open", "sum(ociproxy_connections_max)", "most")},
-				{kind: list, title: "Config and version", about: "All instances should have the same.", unit: "short",
-					queries: ask("count by (hash) (ociproxy_config_info)", "", "count by (version) (ociproxy_build_info)", "")},
+				{kind: list, title: "Configs", about: "Instances by the hash of their config. All should have the same.", unit: "none", width: 6,
+					queries: ask("count by (hash) (ociproxy_config_info)", "")},
+				{kind: list, title: "Versions", about: "Instances by version. All should have the same.", unit: "none", width: 6,
+					queries: ask("count by (version) (ociproxy_build_info)", "")},
 			}},
 		},
 	}

@@ -31,7 +31,7 @@ import (
 func TestFilesAreGrafanas(t *testing.T) {
 	plugins.RegisterDefaultPlugins()
 	for name, text := range dashboards.Files() {
-		var d dashboard.Dashboard
+		var d dashboard.Dashboard                                                //nolint:staticcheck // the older form, which every Grafana imports
 		if err := d.UnmarshalJSONStrict(text); err != nil && err.Error() != "" { // the error of no errors is not nil
 			t.Errorf("%s: %v", name, err)
 		}
