@@ -123,7 +123,8 @@ func TestSlowFleetConsole(t *testing.T) {
 	died := time.Now()
 	dead.Store(true)
 	got := until("va is out", func(s *seen) bool {
-		return len(s.Candidates) == 2 && s.Candidates[0].State == "out" && s.Candidates[0].Out == 2 && s.Candidates[1].Bytes > 0
+		return len(s.Candidates) == 2 && s.Candidates[0].State == "out" && s.Candidates[0].Out == 2 && s.Candidates[1].Bytes > 0 &&
+			len(s.Candidates[0].Moved) > 0
 	})
 	va := got.Candidates[0]
 	t.Logf("%s after its death the console says: %+v; problems %+v", time.Since(died).Round(time.Second), va, got.Problems)

@@ -42,9 +42,9 @@ type Options struct {
 }
 
 const (
-	// asking is for all queries of one view. queue of them are asked at once.
-	asking, queue = 20 * time.Second, 4
-	past          = time.Hour
+	// asking is for all queries of one view, and askingPast for those of the past. queue of them are asked at once.
+	asking, askingPast, queue = 20 * time.Second, 10 * time.Second, 4
+	past                      = time.Hour
 	// The last fine minute of the past is asked for in smaller steps.
 	fine, fineStep = time.Minute, 5 * time.Second
 	// maxCandidates and maxWays bound what is taken from labels.
@@ -125,8 +125,11 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 		}
 		// Without these there is no history, and the present all the same. The last minute is what rates are measured over.
 		lately := now.Add(-fine).Truncate(fineStep)
-		s.backfill(ctx, from, lately.Add(-fineStep), view.Step)
-		s.backfill(ctx, lately, now.Add(-fineStep/2), fineStep)
+		// So they get a part of the time: a Prometheus that is slow with an hour may be quick with the present.
+		before, cancel := context.WithTimeout(ctx, askingPast)
+		s.backfill(before, from, lately.Add(-fineStep), view.Step)
+		s.backfill(before, lately, now.Add(-fineStep/2), fineStep)
+		cancel()
 	}
 	got, gaps, err := s.ask(ctx, func(ctx context.Context, text string) ([]prometheus.Sample, error) {
 		return s.opt.Prometheus.Query(ctx, text, now)
