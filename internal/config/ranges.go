@@ -11,6 +11,66 @@ import (
 	"ociproxy/internal/price"
 )
 
+// Ranges says which addresses belong to which place: overrides first, then feeds by longest prefix, then GeoIP.
+type Ranges struct {
+	// Refresh is how often the server fetches feeds again, if they changed.
+	Refresh time.Duration `yaml:"refresh"`
+	// Cache is a directory for the last good copy of each feed and inventory. Without it, a restart begins with the
+	// seed.
+	Cache string `yaml:"cache"`
+	// Seed is a directory of feed files in the container image. The server starts with them when it has neither network
+	// nor cache. Each file has the name of its feed: `aws.json`, `gcp.json`, `azure.json`. A geofeed has the name of
+	// its cloud: `linode.csv`. The second feed of a kind has a number: `csv-2.csv`. The server logs each feed that has
+	// no file. `oci-proxyctl ranges fetch` fills such a directory. The environment variable `OCI_PROXY_SEED` names the
+	// default: the project's images set it.
+	Seed string `yaml:"seed"`
+	// Feeds are the published address ranges to load.
+	Feeds []Feed `yaml:"feeds"`
+	// Overrides are your own address ranges. They have priority over every feed. If two of them overlap, the longest
+	// prefix counts.
+	Overrides []RangeOverride `yaml:"overrides"`
+	// GeoIP locates addresses that are not in any feed.
+	GeoIP GeoIP `yaml:"geoip"`
+}
+
+// Feed is the list of IP ranges that a provider publishes.
+type Feed struct {
+	// Provider is the format. For `aws`, `gcp`, `azure`, `oracle`, `exoscale` and `vultr` it is the cloud too.
+	// `geofeed` is RFC 8805 (DigitalOcean, Linode). `csv` has lines of `prefix,place`.
+	Provider Provider `yaml:"provider" rule:"required"`
+	// Cloud is the cloud whose ranges a `geofeed` lists. Each row becomes the nearest region of that cloud.
+	Cloud string `yaml:"cloud"`
+	// URL is the address of the feed. Default: the provider's own address, if it has a stable one. `azure`, `geofeed`
+	// and `csv` need `url` or `file`.
+	URL string `yaml:"url"`
+	// File is a file to read instead of a URL. The server reads it again at each refresh.
+	File string `yaml:"file"`
+	// Insecure permits an `http://` URL. Use it only for tests: anyone on the network path could change the places of
+	// clients.
+	Insecure bool `yaml:"insecure"`
+}
+
+// RangeOverride assigns one of your own ranges to a place.
+type RangeOverride struct {
+	// CIDR is the range, without host bits: `198.51.100.0/24`.
+	CIDR netip.Prefix `yaml:"cidr" rule:"required"`
+	// Place is the place of the range.
+	Place place.Place `yaml:"place" rule:"required"`
+}
+
+// GeoIP is the fallback for addresses that are not in any feed. It uses MaxMind DB (mmdb) files that you supply.
+type GeoIP struct {
+	// City is an mmdb file with coordinates or countries.
+	City string `yaml:"city"`
+	// ASN is an mmdb file with autonomous system numbers.
+	ASN string `yaml:"asn"`
+	// Clouds says which AS number belongs to which cloud: `{16509: aws}`. It needs `asn`.
+	Clouds map[uint32]string `yaml:"clouds"`
+}
+
+// Enabled reports whether any mmdb file is configured.
+func (g GeoIP) Enabled() bool { return g.City != "" || g.ASN != "" }
+
 // places adds the file's places to the built-in map, one by one so that each fault has its line.
 func (v *validator) places() {
 	v.m = place.Embedded()
