@@ -117,7 +117,7 @@ func TestSlowFleetConsole(t *testing.T) {
 		return last
 	}
 	// The console reads the last minute in steps of 5 s: so long va has traffic that it sees what va carried.
-	carried := time.Now().Add(15 * time.Second)
+	carried := time.Now().Add(8 * time.Second)
 	until("traffic to va is seen", func(s *seen) bool {
 		return time.Now().After(carried) && s.Instances == 3 && s.Ready == 2 && s.Requests > 0 && len(s.Candidates) == 2 && s.Candidates[0].Name == "va" &&
 			s.Candidates[0].State == "in service" && s.Candidates[0].Bytes > 0
