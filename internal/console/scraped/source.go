@@ -5,6 +5,7 @@
 package scraped
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,22 @@ type Source struct {
 	counts map[record.Way]record.Count
 	served record.Count // Redirects: requests, Bytes: errors
 	failed time.Time    // since when Prometheus does not answer; zero: it does
+	unread unread
+}
+
+// unread is a time of the past that Prometheus did not tell about.
+type unread struct {
+	until time.Time
+	err   error
+}
+
+// gap says what is not known of the last hour; "": nothing.
+func (u unread) gap(now time.Time) string {
+	if u.err == nil || now.Sub(u.until) > past {
+		return ""
+	}
+	return view.Bounded(fmt.Sprintf("The time before %s UTC is not all known, because Prometheus did not answer: %v. Start the console again to ask again.",
+		u.until.UTC().Format(time.TimeOnly), u.err))
 }
 
 // New returns a source.
@@ -127,9 +144,13 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 		lately := now.Add(-fine).Truncate(fineStep)
 		// So they get a part of the time: a Prometheus that is slow with an hour may be quick with the present.
 		before, cancel := context.WithTimeout(ctx, askingPast)
-		s.backfill(before, from, lately.Add(-fineStep), view.Step)
-		s.backfill(before, lately, now.Add(-fineStep/2), fineStep)
+		first := s.last.IsZero()
+		early := s.backfill(before, from, lately.Add(-fineStep), view.Step)
+		late := s.backfill(before, lately, now.Add(-fineStep/2), fineStep)
 		cancel()
+		if err := cmp.Or(early, late); err != nil || first {
+			s.unread = unread{now, err}
+		}
 	}
 	got, gaps, err := s.ask(ctx, func(ctx context.Context, text string) ([]prometheus.Sample, error) {
 		return s.opt.Prometheus.Query(ctx, text, now)
@@ -139,6 +160,9 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 	}
 	if len(got[instances]) == 0 && len(got[reported]) == 0 {
 		return errEmpty
+	}
+	if gap := s.unread.gap(now); gap != "" {
+		gaps = append(gaps, gap)
 	}
 	s.observe(now, got, gaps)
 	return nil
@@ -195,16 +219,16 @@ func each[T any](ctx context.Context, s *Source, one func(context.Context, strin
 	return got, gaps, errs[:min(1, len(errs))], nil
 }
 
-// backfill takes samples of the past, one each step.
-func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Duration) {
+// backfill takes samples of the past, one each step. An error says that at least one query has no answer.
+func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Duration) error {
 	if !from.Before(to) {
-		return
+		return nil
 	}
-	got, _, _, err := each(ctx, s, func(ctx context.Context, text string) ([]prometheus.Series, error) {
+	got, _, errs, err := each(ctx, s, func(ctx context.Context, text string) ([]prometheus.Series, error) {
 		return s.opt.Prometheus.QueryRange(ctx, text, from, to, step)
 	})
 	if err != nil {
-		return
+		return err
 	}
 	at := map[int64]answers{} // by ms
 	for name, list := range got {
@@ -228,6 +252,7 @@ func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Dur
 			s.observe(moment, at[ms], nil)
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // observe gives the recorder one sample.
