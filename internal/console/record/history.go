@@ -36,6 +36,8 @@ type history struct {
 	columns map[Way]int
 	ways    []Way
 	marks   []mark // oldest first
+	// step is the mark at which the present step of the series began.
+	step mark
 }
 
 // add adds the counters of a time, and returns what was counted since the last ones, all ways together.
@@ -97,13 +99,17 @@ func (h *history) compact(counts map[Way]Count) {
 			h.ways, from = append(h.ways, w), append(from, i)
 		}
 	}
-	for i := range h.marks {
-		m := make([]Count, len(from))
+	move := func(m *mark) {
+		counts := make([]Count, len(from))
 		for column, was := range from {
-			m[column] = h.marks[i].count(was)
+			counts[column] = m.count(was)
 		}
-		h.marks[i].counts = m
+		m.counts = counts
 	}
+	for i := range h.marks {
+		move(&h.marks[i])
+	}
+	move(&h.step)
 }
 
 func (h *history) last() *mark {
