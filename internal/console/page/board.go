@@ -96,6 +96,25 @@ type problem struct {
 	Since                moment
 }
 
+// inService says how many candidates are in service, while there is no problem.
+func inService(list []view.Candidate) string {
+	in := 0
+	for i := range list {
+		if list[i].State == view.In {
+			in++
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return "The config has no candidates."
+	case in < len(list):
+		return fmt.Sprintf("%d of %s are in service, and there is no problem.", in, cli.Count(int64(len(list)), "candidate"))
+	case in == 1:
+		return "The only candidate is in service."
+	}
+	return fmt.Sprintf("All %d candidates are in service.", in)
+}
+
 // outages is how many candidates the headline tells about.
 const outages = 5
 
@@ -132,7 +151,7 @@ func newHeadline(v *view.View) headline {
 	case len(h.Problems) > 0:
 		h.Text = fmt.Sprintf("%s, with %s", sentence(serving), cli.Count(int64(len(h.Problems)), "problem"))
 	default:
-		h.Text = sentence(serving) + ": nothing needs you"
+		h.Text = sentence(serving) + ". " + inService(v.Candidates)
 	}
 	key := []string{h.Level, h.Text}
 	for _, o := range h.Outages {

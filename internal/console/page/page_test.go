@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,28 @@ func TestHeadline(t *testing.T) {
 	}
 	if n := strings.Count(html, "aws-us-east-1 is out of service"); n != 1 {
 		t.Errorf("said %d times", n)
+	}
+}
+
+// TestCalm checks what the headline says while there is no problem.
+func TestCalm(t *testing.T) {
+	for _, tt := range []struct {
+		states []view.State
+		want   string
+	}{
+		{nil, "Serving. The config has no candidates."},
+		{[]view.State{view.In}, "Serving. The only candidate is in service."},
+		{[]view.State{view.In, view.In, view.In}, "Serving. All 3 candidates are in service."},
+		{[]view.State{view.In, view.Drained, view.Returning}, "Serving. 1 of 3 candidates are in service, and there is no problem."},
+	} {
+		v := &view.View{At: noon, Serving: view.Serving{Text: "serving"}}
+		for i, s := range tt.states {
+			v.Candidates = append(v.Candidates, view.Candidate{Name: strconv.Itoa(i), State: s})
+		}
+		v.Judge()
+		if h := newHeadline(v); h.Text != tt.want || h.Level != "ok" {
+			t.Errorf("%v: %s: %q, want %q", tt.states, h.Level, h.Text, tt.want)
+		}
 	}
 }
 
