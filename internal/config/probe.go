@@ -35,8 +35,12 @@ func (v *validator) probe() {
 	}
 }
 
-// once reports a value at a path that first has already.
+// once reports a value at a path that first has already. A value that the file does not have, because something else stands
+// there, is no value.
 func (v *validator) once(first map[string]string, path, value, hint, message string) {
+	if v.nodes[path] == nil {
+		return
+	}
 	if was, dup := first[value]; dup {
 		v.fail(path, fmt.Sprintf("line %d has it already: %s", v.nodes[was].Line, hint), "%s", message)
 		return
