@@ -2,6 +2,7 @@ package truth
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,4 +124,23 @@ func (w *world) scraped(t *testing.T, s *prometheus.Server) {
 		}
 		return nil
 	})
+}
+
+// settled waits until what increase() adds at both ends is little beside what the proxy counted between two times: on a busy
+// machine scrapes are late, so it adds more. The longer nothing is counted, the less it adds.
+func (w *world) settled(t *testing.T, s *prometheus.Server, before, after map[cell]float64) {
+	t.Helper()
+	for k, n := range after {
+		expr := fmt.Sprintf("sum(increase(ociproxy_redirected_bytes_total{candidate=%q,cloud=%q}[1h]))", k.store, k.cloud)
+		parts.Poll(t, 3*time.Minute, "increase() is near what the proxy counted", func() error {
+			samples, err := s.Query(expr)
+			if err != nil {
+				return err
+			}
+			if len(samples) != 1 || math.Abs(ratio(samples[0].Value, n-before[k])) > limit/4 {
+				return fmt.Errorf("%v: %v of %.0f bytes", k, samples, n-before[k])
+			}
+			return nil
+		})
+	}
 }

@@ -54,6 +54,7 @@ func TestSlowTruth(t *testing.T) {
 	day := w.record(t, 0, judged())
 	after := w.counters(t)
 	w.scraped(t, scraped)
+	w.settled(t, scraped, before, after)
 	truth := day.truth()
 
 	t.Run("the logs of the stores", func(t *testing.T) {
