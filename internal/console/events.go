@@ -24,6 +24,10 @@ const (
 // opening is sent first: how long a browser waits before it comes again, in ms.
 var opening = []byte("retry: 5000\n\n")
 
+// fresh says that there is a new view, although no section changed: otherwise the page of an idle server would say that
+// it is not live. A browser shows comments, such as the beat, to no script.
+var fresh = []byte("event: view\ndata:\n\n")
+
 // board is what all viewers see. It is immutable, and all streams share it, so a viewer has no queue: one who reads
 // slowly skips what is older than the newest board.
 type board struct {
@@ -144,6 +148,9 @@ func (s stream) follow(ctx context.Context, h *Handler) {
 			if b.sections[i].version > seen {
 				news = append(news, b.sections[i].event)
 			}
+		}
+		if len(news) == 0 && b.version > seen {
+			news = append(news, fresh)
 		}
 		if len(news) > 0 && !s.send(news...) {
 			return

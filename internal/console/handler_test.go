@@ -242,6 +242,11 @@ func TestStream(t *testing.T) {
 			t.Fatalf("what did not change was sent: %s", line)
 		}
 	}
+	// A new view that looks like the last one is a sign of life all the same.
+	d.set("idle")
+	follow(t, from, "idle")
+	d.set("idle")
+	follow(t, from, "event: view")
 	h.Close()
 	for line := range from {
 		t.Logf("at the end: %s", line)

@@ -37,6 +37,7 @@ func TestSlowConsole(t *testing.T) {
 		}
 	}
 	t.Run("looks", func(t *testing.T) { looks(t, p, "well") })
+	t.Run("renewed", func(t *testing.T) { renewed(t, p) })
 	t.Run("explain", func(t *testing.T) { explain(t, p, d) })
 	t.Run("no script", func(t *testing.T) { noScript(t, b, d) })
 	t.Run("attacks", func(t *testing.T) { attacks(t, b, d, script, style) })
@@ -106,6 +107,33 @@ func looks(t *testing.T, p *browser.Page, name string) {
 		p.Screenshot(t, what)
 	}
 	p.Look(t, browser.Look{})
+}
+
+// renewed checks that sections which are renewed keep the focus, and that one with selected text waits, and no longer than that.
+func renewed(t *testing.T, p *browser.Page) {
+	mark := func() {
+		browser.Eval[bool](t, p, `window.marked = {}, ["candidates", "flows"].forEach(id => marked[id] = document.querySelector("#" + id + " table")), true`)
+	}
+	isNew := func(id string) string {
+		return `document.querySelector("#` + id + ` table") === marked["` + id + `"] ? "the old one" : ""`
+	}
+	browser.Eval[bool](t, p, `document.querySelector("#candidates [data-keep]").focus(), true`)
+	mark()
+	p.Wait(t, "the candidates are renewed", isNew("candidates"))
+	if focus := browser.Eval[string](t, p, `document.activeElement.dataset.keep || document.activeElement.tagName`); focus != "candidates" {
+		t.Errorf("the focus went to %s", focus)
+	}
+	browser.Eval[bool](t, p, `getSelection().selectAllChildren(document.querySelector("#candidates tbody th")), true`)
+	mark()
+	for range 2 {
+		p.Wait(t, "the flows are renewed", isNew("flows"))
+		if browser.Eval[string](t, p, isNew("candidates")) == "" {
+			t.Error("the selected text was replaced")
+		}
+		browser.Eval[bool](t, p, `marked.flows = document.querySelector("#flows table"), true`)
+	}
+	browser.Eval[bool](t, p, `getSelection().removeAllRanges(), true`)
+	p.Wait(t, "the candidates are renewed after the selection", isNew("candidates"))
 }
 
 // explain asks the box where a client is sent. The page answers in its place.

@@ -19,23 +19,39 @@
     silence = setTimeout(() => say('not live since', false), patience);
   };
 
+  // held has the sections that wait until nobody has text in them selected.
+  const held = new Map();
+  const selected = section => {
+    const chosen = document.getSelection();
+    return chosen && !chosen.isCollapsed && section.contains(chosen.anchorNode);
+  };
+  document.addEventListener('selectionchange', () => {
+    for (const [id, html] of [...held]) if (!selected(document.getElementById(id))) put(id, html);
+  });
+
+  // name says which element it is, so that the one with the focus is found again: its kind, address, and the name of its row.
+  const name = e => [e.tagName, e.dataset.keep, e.getAttribute('href'), e.closest('tr, p, li')?.firstElementChild.textContent].join('|');
+
   // put replaces the content of a section. What the reader opened, scrolled or has the focus on stays.
   const put = (id, html) => {
     const section = document.getElementById(id);
     if (!section) return;
     const kept = [...section.querySelectorAll('[data-keep]')].map(e => [e.dataset.keep, e.scrollLeft, e.scrollTop]);
     const open = [...section.querySelectorAll('details[open]')].map(e => e.id);
-    const focus = section.contains(document.activeElement) && document.activeElement.dataset.keep;
-    const chosen = document.getSelection();
-    if (chosen && !chosen.isCollapsed && section.contains(chosen.anchorNode)) return; // somebody copies from it
+    const focus = section.contains(document.activeElement) && name(document.activeElement);
+    if (selected(section)) { // somebody copies from it
+      held.set(id, html);
+      return;
+    }
+    held.delete(id);
     section.innerHTML = html;
     for (const [keep, left, top] of kept) {
       const e = section.querySelector(`[data-keep="${keep}"]`);
       if (!e) continue;
       e.scrollLeft = left;
       e.scrollTop = top;
-      if (keep === focus) e.focus({preventScroll: true});
     }
+    if (focus) [...section.querySelectorAll('a, summary, [data-keep]')].find(e => name(e) === focus)?.focus({preventScroll: true});
     for (const name of open) {
       const e = document.getElementById(name);
       if (e) e.open = true;
@@ -64,6 +80,7 @@
       if (id === 'headline') headline(html);
       else put(id, html);
     });
+    source.addEventListener('view', heard); // a new view, even if no section changed
     source.onerror = () => {
       say('not live since', false);
       if (source.readyState === EventSource.CLOSED) setTimeout(follow, 30000); // no place for one more viewer
