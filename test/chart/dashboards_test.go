@@ -34,3 +34,24 @@ func TestDashboards(t *testing.T) {
 		}
 	}
 }
+
+// TestMonthlyBudget checks that the values say what a month may cost, and that there is no budget by default.
+func TestMonthlyBudget(t *testing.T) {
+	for budget, want := range map[any]string{nil: "", 0: "", 2500: "vector(2500)", 1250.5: "vector(1250.5)"} {
+		monitoring := Values{}
+		if budget != nil {
+			monitoring["monthlyBudget"] = budget
+		}
+		text, err := Template(t, filepath.Join("testdata", "values", "everything.yaml"), Values{"monitoring": monitoring})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The shipped rules use the record, and this one makes it.
+		if has := strings.Contains(text, "record: ociproxy:budget_dollars:month"); has != (want != "") || !strings.Contains(text, want) {
+			t.Errorf("%v: a budget: %v, want %q", budget, has, want)
+		}
+	}
+	if _, err := Template(t, filepath.Join("testdata", "values", "everything.yaml"), Values{"monitoring": Values{"monthlyBudget": -1}}); err == nil {
+		t.Error("a negative budget is accepted")
+	}
+}
