@@ -7,6 +7,7 @@ const (
 	anomaly     = 1.5 // times a usual day
 	leastMore   = 20  // dollars more than a usual day: below, nobody acts
 	leastHours  = 72  // of earlier days, before a day can be called unusual
+	dayHours    = 20  // of the last 24, before they are a day: some busy hours alone are none
 	budgetHours = 24  // before a month can be forecast
 
 	rate = "ociproxy:cost_dollars:rate5m" // dollars a second, of all instances
@@ -25,14 +26,14 @@ For Prometheus 2.40 or later, which must keep samples for at least 8 days.`,
 				expr: fmt.Sprintf("86400 * avg_over_time(%s[7d] offset 1d)\nand count_over_time(%[1]s[7d:1h] offset 1d) >= %d", rate, leastHours)},
 			{
 				alert: "OCIProxyCostAnomaly", severity: Ticket, hold: "1h", runbook: "a-day-costs-more-than-usual",
-				expr:    fmt.Sprintf("ociproxy:cost_dollars:day > %g * ociproxy:cost_dollars:usual_day\nand ociproxy:cost_dollars:day - ociproxy:cost_dollars:usual_day > %d", anomaly, leastMore),
+				expr:    fmt.Sprintf("ociproxy:cost_dollars:day > %g * ociproxy:cost_dollars:usual_day\nand ociproxy:cost_dollars:day - ociproxy:cost_dollars:usual_day > %d\nand count_over_time(%s[1d:1h]) >= %d", anomaly, leastMore, rate, dayHours),
 				summary: "the last 24 hours cost {{ $value | humanize }} dollars, more than usual",
 			},
 			{
 				alert: "OCIProxyCostNotKnown", severity: Ticket, hold: "1h", runbook: "what-it-costs-is-not-known",
 				why:     "Without data the alert above cannot fire, and that must not look like good news. In the first three days it fires, too.",
-				expr:    "absent(" + rate + ")\nor absent(ociproxy:cost_dollars:usual_day)",
-				summary: "nobody knows what a day costs: no data, or less than three days of it",
+				expr:    fmt.Sprintf("absent(%[1]s)\nor absent(ociproxy:cost_dollars:usual_day)\nor count_over_time(%[1]s[1d:1h]) < %d", rate, dayHours),
+				summary: "nobody knows what a day costs: no data, gaps of hours, or less than three days of it",
 			},
 		},
 	}

@@ -9,11 +9,12 @@ const (
 	inventoryAge = "ociproxy_inventory_age_seconds"
 	cost         = "ociproxy_estimated_cost_dollars_total"
 
-	mirrorLag = "ociproxy_mirror_lag_seconds"
+	mirrorLag = "ociproxy_mirror_oldest_incomplete_seconds"
 
 	probeDecisions = "ociproxy_probe_decisions_total"
 	probePaths     = "ociproxy_probe_paths_total"
+	probeSuccess   = "ociproxy_probe_check_success"
 )
 
 // names are all of them.
-var names = []string{requests, retries, decisions, inventoryAge, cost, mirrorLag, probeDecisions, probePaths}
+var names = []string{requests, retries, decisions, inventoryAge, cost, mirrorLag, probeDecisions, probePaths, probeSuccess}

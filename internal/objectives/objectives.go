@@ -12,6 +12,7 @@ const (
 
 	decisionBound  = "0.3"      // s; a bucket of the histogram
 	inventoryBound = "6 * 3600" // s; a quarter of the default of inventory.staleAfter
+	clockBound     = "300"      // s; an inventory that is this far in the future was written by a wrong clock, and is no fresh one
 	mirrorBound    = "3600"     // s
 )
 
@@ -20,6 +21,7 @@ const (
 	probeSamples   = 20  // answers in the long window
 	trafficSamples = 200 // pulls in the short window
 	timedSamples   = 50  // timed decisions in the short window
+	gaugeSamples   = 12  // times 5 minutes in the long window, of what is good or bad at a time
 )
 
 // pulls selects what a pull is made of.
@@ -64,8 +66,8 @@ docs/objectives.md says what each alert costs to ignore.`,
 	})
 	// A gauge of good or bad, and the part of a window in which it was bad.
 	f.rules = append(f.rules,
-		rule{record: "ociproxy:old_inventory:bool", why: "The youngest that any instance knows.",
-			expr: fmt.Sprintf("min by (candidate) (%s) > bool %s", inventoryAge, inventoryBound)},
+		rule{record: "ociproxy:old_inventory:bool", why: "Good if any instance knows it to be good.",
+			expr: fmt.Sprintf("min by (candidate) ((%[1]s > bool %[2]s) + (%[1]s < bool -%[3]s))", inventoryAge, inventoryBound, clockBound)},
 		rule{record: "ocimirror:late_image:bool", expr: fmt.Sprintf("max by (store) (%s) > bool %s", mirrorLag, mirrorBound)},
 	)
 	for _, series := range []string{"ociproxy:old_inventory", "ocimirror:late_image"} {
@@ -82,11 +84,18 @@ func alerts() []rule {
 	traffic := func(w window) string {
 		return burns("ociproxy:pull_errors", trafficBudget, w) + fmt.Sprintf("\nand ociproxy:pull_samples:increase%s >= %d", w.short, trafficSamples)
 	}
+	known := func(series string, w window) string {
+		return fmt.Sprintf("\nand count_over_time(%s:bool[%s:5m]) >= %d", series, w.long, gaugeSamples)
+	}
+	ping := probeSuccess + `{check="ping", as="self"}`
 	return []rule{
 		{
 			alert: "OCIProbePullsFail", severity: Page, hold: "2m", runbook: "pulls-fail",
-			why:     "At two vantages, or at the only one: the network of one probe is no outage.",
-			expr:    fmt.Sprintf("count by (name) (\n%s\n)\n>= clamp_max(count by (name) (ociprobe:pull_samples:increase1h >= %d), 2)", failing(fast), probeSamples),
+			why: "At two vantages, or at the only one: the network of one probe is no outage. A run that finds a dead name gives one answer\n" +
+				"and not some dozens, so a ratio of answers would need half an hour to see it.",
+			expr: fmt.Sprintf("count by (name) (\n%s\n)\n>= clamp_max(count by (name) (ociprobe:pull_samples:increase1h >= %d), 2)\n"+
+				"or\ncount by (name) (max by (name, vantage) (max_over_time(%[3]s[3m])) == 0)\n"+
+				">= clamp_max(count by (name) (count by (name, vantage) (%[3]s)), 2)", failing(fast), probeSamples, ping),
 			summary: "pulls of {{ $labels.name }} fail; vantages that see it: {{ $value }}",
 		},
 		{
@@ -108,12 +117,12 @@ func alerts() []rule {
 		},
 		{
 			alert: "OCIProxyInventoriesMissObjective", severity: Ticket, hold: "15m", runbook: "inventories-miss-their-objective",
-			expr:    burns("ociproxy:old_inventory", inventoryBudget, slow),
+			expr:    burns("ociproxy:old_inventory", inventoryBudget, slow) + known("ociproxy:old_inventory", slow),
 			summary: "the inventory of {{ $labels.candidate }} was old for {{ $value | humanizePercentage }} of six hours",
 		},
 		{
 			alert: "OCIMirrorMissesObjective", severity: Ticket, hold: "15m", runbook: "the-mirror-misses-its-objective",
-			expr:    burns("ocimirror:late_image", mirrorBudget, slow),
+			expr:    burns("ocimirror:late_image", mirrorBudget, slow) + known("ocimirror:late_image", slow),
 			summary: "{{ $labels.store }} lacked an image for longer than an hour, for {{ $value | humanizePercentage }} of six hours",
 		},
 	}

@@ -5,13 +5,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ociproxy/internal/check/judge"
 	"ociproxy/internal/metrics"
 	"ociproxy/internal/mirror"
+	"ociproxy/internal/oci"
+	"ociproxy/internal/probe"
 	"ociproxy/internal/probe/monitor"
 )
 
@@ -69,4 +75,51 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestValues: what the rules select exists. A rule that selects nothing has no data, and its alert never fires.
+func TestValues(t *testing.T) {
+	text := ""
+	for _, one := range Files() {
+		text += one
+	}
+	var checks []string
+	for _, c := range probe.Checks() {
+		checks = append(checks, c.ID)
+	}
+	known := map[string][]string{
+		"as": {probe.Self.Name}, "result": {string(judge.Failed)}, "check": checks, "le": buckets(t), "code": {"5.."},
+	}
+	for _, k := range oci.Kinds() {
+		known["kind"] = append(known["kind"], k.String())
+	}
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(\w+)=~?"([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		found[m[1]] = true
+		for value := range strings.SplitSeq(m[2], "|") {
+			if !slices.Contains(known[m[1]], value) {
+				t.Errorf("nothing has the label %s with the value %q", m[1], value)
+			}
+		}
+	}
+	if len(found) != len(known) {
+		t.Errorf("rules select by %d labels, want %d", len(found), len(known))
+	}
+}
+
+// buckets returns the bounds of the decisions' histogram.
+func buckets(t *testing.T) (bounds []string) {
+	t.Helper()
+	families, err := metrics.New("test").Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == decisions {
+			for _, b := range f.GetMetric()[0].GetHistogram().GetBucket() {
+				bounds = append(bounds, strconv.FormatFloat(b.GetUpperBound(), 'g', -1, 64))
+			}
+		}
+	}
+	return bounds
 }
