@@ -34,6 +34,8 @@ const (
 	viewTimeout, explainTimeout = 10 * time.Second, 10 * time.Second
 	// explanations may be under way at once.
 	explanations = 4
+	// tryAgain is after how many seconds a browser asks again for a page that there was not.
+	tryAgain = "10"
 	// asked bounds each part of a question, in bytes.
 	asked = 1024
 )
@@ -104,7 +106,9 @@ func (h *Handler) Page(rw http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	v, err := h.opt.Source.View(ctx)
 	if err != nil {
-		http.Error(rw, "the console knows nothing: "+view.Bounded(err.Error()), http.StatusServiceUnavailable)
+		rw.Header().Set("Refresh", tryAgain) // there is no page with a script that could ask again
+		http.Error(rw, "The console has nothing to show yet. A browser asks again every "+tryAgain+" s.\n\n"+view.Bounded(err.Error()),
+			http.StatusServiceUnavailable)
 		return
 	}
 	q := question(r)

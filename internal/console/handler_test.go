@@ -143,8 +143,8 @@ func TestPage(t *testing.T) {
 		t.Errorf("a fault: %s", body)
 	}
 	d.current.Store(nil)
-	if resp, body := get(t, srv.URL+"/", browser); resp.StatusCode != 503 || strings.Contains(body, "\x1b") {
-		t.Errorf("without a view: %d %q", resp.StatusCode, body)
+	if resp, body := get(t, srv.URL+"/", browser); resp.StatusCode != 503 || strings.Contains(body, "\x1b") || resp.Header.Get("Refresh") != tryAgain {
+		t.Errorf("without a view: %d %v %q", resp.StatusCode, resp.Header, body)
 	}
 }
 

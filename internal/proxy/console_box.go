@@ -54,7 +54,7 @@ func (e *Explanation) Shown() *view.Explanation {
 	}
 	out.Answer = fmt.Sprint(e.Answer.Status)
 	if e.Answer.Candidate != "" {
-		out.Answer += fmt.Sprintf(" %s (%s)", e.Answer.Candidate, e.Answer.Reason)
+		out.Answer += fmt.Sprintf(" %s (reason: %s)", e.Answer.Candidate, e.Answer.Reason)
 	}
 	if e.Answer.Error != "" {
 		out.Answer += " " + e.Answer.Error

@@ -109,10 +109,11 @@ func TestConsoleShowsTheConfig(t *testing.T) {
 func TestConsoleExplains(t *testing.T) {
 	w := newWorld(t)
 	for what, test := range map[string]struct{ query, want string }{
-		"an address":        {"ip=" + awsClient, "307 va (nearest)"},
+		"an address":        {"ip=" + awsClient, "307 va (reason: nearest)"},
 		"a path below /v2/": {"ip=" + awsClient + "&path=secret/manifests/v1", "403"},
 		"no address":        {"ip=x", "an IPv4 or IPv6 address is wanted"},
 		"a bad path":        {"ip=" + awsClient + "&path=/v2/A/manifests/v1", "path"},
+		"an image":          {"ip=" + awsClient + "&path=app:v1", "want /v2/NAME/manifests/TAG"},
 	} {
 		for _, page := range []string{"/console/explain?", "/?"} {
 			r := httptest.NewRequest(http.MethodGet, page+test.query, http.NoBody)

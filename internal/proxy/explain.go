@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,6 +71,8 @@ type ExplainedAnswer struct {
 	Error string    `json:"error,omitempty"`
 }
 
+var errNoPath = errors.New("no path of a registry: want /v2/NAME/manifests/TAG or /v2/NAME/blobs/DIGEST")
+
 // anyBlob stands for "some blob that every candidate holds".
 const anyBlob = "/v2/any/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -117,6 +120,9 @@ func (s *Server) ExplainHost(ctx context.Context, addr netip.Addr, host, path st
 		return nil, fmt.Errorf("path: %w", err)
 	}
 	if q.Request, err = oci.Parse(r.URL.EscapedPath(), r.URL.RawQuery); err != nil {
+		if err == oci.ErrUnsupported { //nolint:errorlint // errors.Is would also match others with its code, which say more
+			err = errNoPath
+		}
 		return nil, fmt.Errorf("path: %w", err)
 	}
 	e.Returning = s.showOverrides().Returning

@@ -138,7 +138,11 @@ func newHeadline(v *view.View) headline {
 		if p.Out != "" && slices.ContainsFunc(h.Outages, func(o outage) bool { return o.Name == p.Out }) {
 			continue // said already, with more
 		}
-		h.Problems = append(h.Problems, problem{p.Level.String(), p.Text, p.Runbook, newMoment(p.Since, v.At)})
+		text := p.Text
+		if !p.Since.IsZero() { // a sentence follows
+			text = strings.TrimSuffix(text, ".") + "."
+		}
+		h.Problems = append(h.Problems, problem{p.Level.String(), text, p.Runbook, newMoment(p.Since, v.At)})
 	}
 	h.Level = worst.String()
 	serving := strings.TrimSuffix(v.Serving.Text, ".")
@@ -283,12 +287,12 @@ func newRow(v *view.View, c *view.Candidate) row {
 	return r
 }
 
-// held says how much a store holds of what any store holds.
+// held says how much a store holds of what all stores together hold.
 func held(n *view.Inventory) string {
 	if n.All <= 0 || n.Held >= n.All {
 		return count(n.Held) + " digests"
 	}
-	return count(n.Held) + " digests, " + count(n.All-n.Held) + " fewer than all stores"
+	return count(n.Held) + " of " + count(n.All) + " digests"
 }
 
 // aged writes an age that says "never" when it is negative.

@@ -149,7 +149,7 @@ func (c *chart) arcs(v *view.View, where map[string]at) {
 			seen[f.From] = true
 			m := mark{X: num(from.x), Y: num(from.y), Title: "clients: " + f.From}
 			if !f.Spot.Known {
-				m.Name, m.NY = "clients nobody locates", num(from.y+16)
+				m.Name, m.NY = "clients in unknown places", num(from.y+16)
 			}
 			c.Places = append(c.Places, m)
 		}

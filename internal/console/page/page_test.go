@@ -142,6 +142,20 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
+// TestWords checks sentences that are put together from parts which may be missing.
+func TestWords(t *testing.T) {
+	v := &view.View{At: noon, Candidates: []view.Candidate{
+		{Name: "a", State: view.In, Inventory: &view.Inventory{State: "current", Held: 8, All: 9}},
+		{Name: "b", State: view.In, Inventory: &view.Inventory{State: "current", Held: 9, All: 9}},
+	}, Problems: []view.Problem{{Level: view.Unknown, Text: "no answer: connection refused", Since: noon}, {Level: view.Warning, Text: "Two instances are old.", Since: noon}}}
+	html := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(draw(t, v, nil, view.Question{Path: "/v2/"}, "an address is wanted"), "|")
+	for _, want := range []string{"|8 of 9 digests", "|9 digests", "connection refused. Since |", "are old. Since |", "|an address is wanted|"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("no %q in %s", want, html)
+		}
+	}
+}
+
 func zipped(t *testing.T, parts ...string) int {
 	t.Helper()
 	var out bytes.Buffer
@@ -208,7 +222,7 @@ func TestHeadline(t *testing.T) {
 	for _, want := range []string{
 		"Serving, with 1 of 2 candidates out of service", "aws-us-east-1 is out of service since 11:59:00 .",
 		"Its traffic, 2.0 MiB/s, goes to us and eu for $0.30 an hour, $0.25 more than before .", "The last error: 503 of sha256:0123456789ab…",
-		"docs/runbook.md#a-store-is-down",
+		"What to do: docs/runbook.md#a-store-is-down",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("no %q in %.900s", want, html)

@@ -127,7 +127,7 @@ func (s *Source) View(ctx context.Context) (*view.View, error) {
 // stale returns the last view, with the problem that there is no newer one.
 func (s *Source) stale(old *view.View, now time.Time, err error) *view.View {
 	v := *old
-	text := fmt.Sprintf("Prometheus does not answer, and all this is %s old: %v", now.Sub(old.At).Round(time.Second), err)
+	text := fmt.Sprintf("Prometheus does not answer, and all figures are %s old: %v", now.Sub(old.At).Round(time.Second), err)
 	v.Problems = slices.Concat([]view.Problem{{Level: view.Unknown, Text: view.Bounded(text), Since: s.failed}}, old.Problems)
 	v.Gaps = slices.Concat(old.Gaps, []string{view.Bounded(text)})
 	return &v
