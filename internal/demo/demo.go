@@ -88,7 +88,7 @@ func Run(ctx context.Context, opt Options) error {
 		return cli.Usage("leave out --published", "once and fail need no published ports")
 	}
 	if opt.Idle && opt.ends() {
-		return cli.Usage("leave out --idle", "once and fail pull nothing but what they report")
+		return cli.Usage("leave out --idle", "idle is for serving: once and fail have no other clients to leave out")
 	}
 	notify := out.entry
 	if opt.ends() {

@@ -63,7 +63,11 @@ func (s *switches) run(ctx context.Context, in io.Reader) {
 // typed stops the named store, or starts it if it is stopped.
 func (s *switches) typed(ctx context.Context, name string) {
 	if !slices.Contains(Stores(), name) {
-		s.out.hint("type the name of a store to stop it or to start it again: " + strings.Join(Stores(), ", "))
+		said := ""
+		if name != "" {
+			said = fmt.Sprintf("there is no store %q: ", name)
+		}
+		s.out.hint(said + "type the name of a store to stop it or to start it again: " + strings.Join(Stores(), ", "))
 		return
 	}
 	t := s.turns[name]
