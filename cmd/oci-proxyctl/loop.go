@@ -79,6 +79,9 @@ func (a *app) serveLoop(ctx context.Context, at listening, h http.Handler) (stop
 func (a *app) servePages(ctx context.Context, at listening, h http.Handler, costly func(*http.Request) bool, say string) (stop func(), err error) {
 	hosts := make([]string, len(at.hosts))
 	for i, host := range at.hosts {
+		if host == "" || strings.ContainsAny(host, ":/*, ") {
+			return nil, cli.Usage("a host name without scheme and port, such as proxy.example.org", "--listen-host %q: not a host name", host)
+		}
 		hosts[i] = strings.ToLower(strings.TrimSuffix(host, "."))
 	}
 	port := admit.Port{Hosts: func() []string { return hosts }, Setting: "--listen-host", Costly: costly}
@@ -86,7 +89,7 @@ func (a *app) servePages(ctx context.Context, at listening, h http.Handler, cost
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", at.address)
 	if err != nil {
-		return nil, cli.Fail("--listen 127.0.0.1:9091 is usual", "%w", err)
+		return nil, cli.Fail("name a free address of this machine, such as --listen 127.0.0.1:9091", "%w", err)
 	}
 	srv := &http.Server{
 		Handler: port.Handler(h), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,

@@ -58,6 +58,17 @@ func TestWhoMayAskALoop(t *testing.T) {
 	}
 }
 
+// A name with a scheme or a port would never match a Host header.
+func TestListenHostIsAName(t *testing.T) {
+	for _, host := range []string{"", "http://proxy.example.org", "proxy.example.org:9091", "*.example.org"} {
+		a := &app{stderr: io.Discard}
+		if stop, err := a.serveLoop(t.Context(), listening{"127.0.0.1:0", []string{host}}, http.NotFoundHandler()); err == nil {
+			stop()
+			t.Errorf("%q is taken", host)
+		}
+	}
+}
+
 // Idle connections to the port must not use up the file descriptors that the mirror's work needs.
 func TestALoopHasFewConnections(t *testing.T) {
 	var stderr bytes.Buffer
