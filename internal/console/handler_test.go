@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ociproxy/internal/admit"
@@ -24,10 +25,12 @@ import (
 type desk struct {
 	current atomic.Pointer[view.View]
 	asked   atomic.Int32
+	views   atomic.Int32
 	hold    chan struct{} // explanations wait for it
 }
 
 func (d *desk) View(context.Context) (*view.View, error) {
+	d.views.Add(1)
 	if v := d.current.Load(); v != nil {
 		return v, nil
 	}
@@ -347,14 +350,27 @@ func TestAViewerWhoDoesNotRead(t *testing.T) {
 	}
 }
 
-// TestNobodyLooks: while nobody looks, nothing is rendered.
+// TestNobodyLooks: while nobody looks, the source is not asked and nothing is rendered.
 func TestNobodyLooks(t *testing.T) {
-	d, h, _ := open(t)
-	d.set("a")
-	d.set("b")
-	if h.board.Load().version != 0 {
-		t.Error("a view was rendered for nobody")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		d.set("a")
+		h := New(Options{Source: d})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		h.Run(ctx)
+		if n := d.views.Load(); n != 0 || h.board.Load().version != 0 {
+			t.Errorf("the source was asked %d times for nobody", n)
+		}
+		h = New(Options{Source: d})
+		h.viewers.take("192.0.2.1")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		h.Run(ctx)
+		if d.views.Load() == 0 || h.board.Load().version != 1 {
+			t.Error("the source was not asked for somebody")
+		}
+	})
 }
 
 // BenchmarkTick measures what a new view costs: once, and for each of the 32 viewers.

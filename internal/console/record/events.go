@@ -2,6 +2,7 @@ package record
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -115,17 +116,25 @@ func (r *Recorder) compare(v *view.View, holding []string, first bool) {
 	for i := range v.Problems {
 		set(v.Problems[i].Text, v.Problems[i].Level, "began")
 	}
+	same := map[string]bool{} // problems that were there in the last sample, with other numbers
+	for was := range r.words {
+		same[numbers.ReplaceAllString(was, "0")] = r.words[was] == "began"
+	}
+	still := map[string]bool{}
+	for is := range words {
+		still[numbers.ReplaceAllString(is, "0")] = words[is] == "began"
+	}
 	if !first {
 		for _, subject := range slices.Sorted(maps.Keys(words)) {
 			text := words[subject]
 			if was, known := r.words[subject]; known && was != text && (r.levels[subject] != levels[subject] || subject == "the fleet") {
 				r.note(v.At, levels[subject], subject, text)
-			} else if !known && text == "began" {
+			} else if !known && text == "began" && !same[numbers.ReplaceAllString(subject, "0")] {
 				r.note(v.At, levels[subject], "problem", subject)
 			}
 		}
 		for _, subject := range slices.Sorted(maps.Keys(r.words)) {
-			if _, still := words[subject]; !still && r.words[subject] == "began" {
+			if r.words[subject] == "began" && !still[numbers.ReplaceAllString(subject, "0")] {
 				r.note(v.At, view.OK, "over", subject)
 			}
 		}
@@ -146,6 +155,7 @@ func (r *Recorder) compare(v *view.View, holding []string, first bool) {
 
 func (r *Recorder) config(v *view.View) {
 	switch is, was := &v.Config, &r.used; {
+	case is.Hash == "" || was.Hash == "": // a fleet of which nobody said it
 	case is.Hash != was.Hash:
 		r.note(v.At, view.OK, "config", "changed from "+was.Hash+" to "+is.Hash)
 	case !is.Loaded.Equal(was.Loaded):
@@ -156,6 +166,10 @@ func (r *Recorder) config(v *view.View) {
 		r.note(v.At, view.OK, "config", "nothing is refused any more")
 	}
 }
+
+// numbers in the text of a problem change while it is the same one: counts, the ports of connections. Each change would
+// be two events, and push older ones out.
+var numbers = regexp.MustCompile(`\d+`)
 
 // note adds an event.
 func (r *Recorder) note(at time.Time, l view.Level, subject, text string) {

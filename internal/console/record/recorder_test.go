@@ -289,3 +289,20 @@ func TestForgottenWays(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersInProblems: a problem whose text has another number each time, such as a port, is one event.
+func TestNumbersInProblems(t *testing.T) {
+	var r Recorder
+	at := time.Unix(1e9, 0)
+	for i := range 300 {
+		v := view.View{At: at.Add(time.Duration(i) * Every)}
+		if 0 < i && i < 299 {
+			v.Problems = []view.Problem{{Level: view.Warning, Text: fmt.Sprint("read 192.0.2.1:", 40000+i, ": reset")}}
+		}
+		r.Observe(&Sample{View: v})
+	}
+	v, err := r.View(t.Context())
+	if err != nil || len(v.Events) != 2 || v.Events[0].Subject != "over" || v.Events[1].Subject != "problem" {
+		t.Errorf("%+v, %v", v.Events, err)
+	}
+}

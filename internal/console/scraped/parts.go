@@ -19,10 +19,8 @@ const feedFailing, feedOld = 12 * time.Hour, 14 * 24 * time.Hour
 const hashDigits = 12
 
 func (a answers) serving() view.Serving {
-	out := view.Serving{Ready: int(a.one(ready)), Instances: int(a.one(instances)), Connections: int(a.one(opened)), MaxConnections: int(a.one(mostOpen))}
-	if t := a.one(started); t > 0 {
-		out.Started = time.Unix(int64(t), 0).UTC()
-	}
+	out := view.Serving{Ready: whole(a.one(ready)), Instances: whole(a.one(instances)), Connections: whole(a.one(opened)),
+		MaxConnections: whole(a.one(mostOpen)), Started: moment(a.one(started))}
 	var versions []string
 	for version := range a.by(builds, "version") {
 		versions = append(versions, view.Bounded(version))
@@ -30,7 +28,7 @@ func (a answers) serving() view.Serving {
 	slices.Sort(versions)
 	out.Version = strings.Join(versions[:min(len(versions), 3)], ", ")
 	out.Text = fmt.Sprintf("%d of %d instances are ready", out.Ready, out.Instances)
-	if dead := out.Instances - int(a.one(up)); dead > 0 {
+	if dead := out.Instances - whole(a.one(up)); dead > 0 {
 		out.Text += fmt.Sprintf(", and %d cannot be scraped", dead)
 	}
 	switch {
@@ -60,7 +58,8 @@ func (a answers) candidates(facts *routing.Facts) []view.Candidate {
 	for i := range out {
 		c := &out[i]
 		if n, said := of[c.Name]; said {
-			c.Of, c.Out = int(n), int(n-in[c.Name])
+			c.Of = whole(n)
+			c.Out = c.Of - min(c.Of, whole(in[c.Name]))
 			switch percent, returns := back[c.Name]; {
 			case c.Out > 0:
 				c.State = view.Out
@@ -89,7 +88,10 @@ func (a answers) inventories(to []view.Candidate) {
 			continue
 		}
 		worst := slices.MinFunc(states[name], func(a, b string) int { return cmp.Compare(order(a), order(b)) })
-		n := &view.Inventory{State: view.Bounded(worst), Age: seconds(age[name]), Held: int(held[name]), All: int(all)}
+		n := &view.Inventory{State: view.Bounded(worst), Age: -1, Held: whole(held[name]), All: whole(all)}
+		if old, said := age[name]; said {
+			n.Age = seconds(old)
+		}
 		if worst != "current" {
 			n.Level = view.Warning
 		}
@@ -115,7 +117,7 @@ func (a answers) feeds() (out []view.Feed) {
 	rows, fails := a.by(feedRows, "feed"), a.by(feedFails, "feed")
 	ages := a.by(feedAge, "feed")
 	for _, name := range slices.Sorted(maps.Keys(ages)) {
-		f := view.Feed{Name: view.Bounded(name), Age: seconds(ages[name]), Prefixes: int(rows[name])}
+		f := view.Feed{Name: view.Bounded(name), Age: seconds(ages[name]), Prefixes: whole(rows[name])}
 		if n := fails[name]; n > 0 {
 			f.Error = fmt.Sprintf("%.0f instances could not refresh it the last time", n)
 		}
@@ -149,9 +151,7 @@ func (a answers) config(from string) view.Config {
 			most, out.Hash = hashes[hash], view.Bounded(hash[:min(hashDigits, len(hash))])
 		}
 	}
-	if t := a.one(loaded); t > 0 {
-		out.Loaded = time.Unix(int64(t), 0).UTC()
-	}
+	out.Loaded = moment(a.one(loaded))
 	if n := a.one(refused); n > 0 {
 		out.Level, out.Refused = view.Warning, fmt.Sprintf("by %.0f instances; their logs say why", n)
 	}

@@ -3,6 +3,7 @@ package scraped
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,23 +46,40 @@ func TestSlowPast(t *testing.T) {
 	})
 }
 
-// TestNames: the queries are about metrics that the server has.
+// TestNames: the queries are about metrics and labels that the server has.
 func TestNames(t *testing.T) {
-	known := map[string]bool{"up": true, "process_start_time_seconds": true}
+	known := map[string][]string{"up": nil, "process_start_time_seconds": nil}
 	ch := make(chan *client.Desc)
 	go func() {
 		defer close(ch)
 		metrics.New("test").Registry.Describe(ch)
 	}()
+	desc := regexp.MustCompile(`fqName: "(\w+)".*constLabels: \{(.*)\}, variableLabels: \{(.*)\}`)
 	for d := range ch {
-		if m := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String()); m != nil {
-			known[m[1]] = true
+		if m := desc.FindStringSubmatch(d.String()); m != nil {
+			known[m[1]] = regexp.MustCompile(`\w+`).FindAllString(m[2]+","+m[3], -1)
 		}
 	}
 	for _, q := range queries {
-		m := regexp.MustCompile(`(\w+)\{JOB`).FindStringSubmatch(q.text)
-		if m == nil || !known[m[1]] {
+		m := regexp.MustCompile(`(\w+)\{JOB(.*?)\}`).FindStringSubmatch(q.text)
+		if m == nil {
+			t.Fatalf("%s: no metric in %s", q.name, q.text)
+		}
+		has, ok := known[m[1]]
+		if !ok {
 			t.Errorf("%s: no server has the metric of %s", q.name, q.text)
+		}
+		var used []string
+		if by := regexp.MustCompile(`by \((.*?)\)`).FindStringSubmatch(q.text); by != nil {
+			used = regexp.MustCompile(`\w+`).FindAllString(by[1], -1)
+		}
+		for _, match := range regexp.MustCompile(`(\w+)[!=]`).FindAllStringSubmatch(m[2], -1) {
+			used = append(used, match[1])
+		}
+		for _, label := range used {
+			if !slices.Contains(has, label) {
+				t.Errorf("%s: %s has the labels %q, and not %s", q.name, m[1], has, label)
+			}
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"ociproxy/internal/console/record"
@@ -57,16 +56,38 @@ type Source struct {
 	opt      Options
 	recorder record.Recorder
 
-	shown atomic.Pointer[view.View]
+	mu    sync.Mutex // of the next three
+	shown *view.View
+	tried time.Time // the last try, good or not
+	under *round    // who looks together shares it; nil: nobody asks
 
-	mu     sync.Mutex // of those who look together, one asks
-	tried  time.Time  // the last try, good or not
-	last   time.Time  // the time of the last sample
+	// One round at a time uses the rest.
+	last   time.Time // the time of the last sample
 	counts map[record.Way]record.Count
 	served record.Count // Redirects: requests, Bytes: errors
 	failed time.Time    // since when Prometheus does not answer; zero: it does
 	unread unread
+	said   map[string]said // by the name of the query
 }
+
+// round is one try to make a view. Its results may be read when done is closed.
+type round struct {
+	done chan struct{}
+	v    *view.View
+	err  error
+}
+
+// said is the last answer to a query.
+type said struct {
+	at     time.Time
+	values []prometheus.Sample
+}
+
+// lasting is how long the last answer to a query counts while there is no newer one, as a sample does in Prometheus.
+const lasting = 5 * time.Minute
+
+// essential are the queries that mean something only together: without one of them, every candidate would look out.
+var essential = []string{up, instances, ready, usable, reported}
 
 // unread is a time of the past that Prometheus did not tell about.
 type unread struct {
@@ -83,34 +104,63 @@ func (u unread) gap(now time.Time) string {
 		u.until.UTC().Format(time.TimeOnly), u.err))
 }
 
+// standing are the queries about what is so until it changes.
+var standing = []string{returning, frozen, configs, loaded, refused, fallback, overrides}
+
 // New returns a source.
-func New(opt Options) *Source { return &Source{opt: opt, counts: map[record.Way]record.Count{}} }
+func New(opt Options) *Source {
+	return &Source{opt: opt, counts: map[record.Way]record.Count{}, said: map[string]said{}}
+}
+
+var errSlow = errors.New("no answer of Prometheus yet: try again in a few seconds")
 
 var errEmpty = errors.New("it has no samples of this job: is --job right?")
 
 // View implements [view.Source]. While Prometheus does not answer, it returns the last view, which says so.
 func (s *Source) View(ctx context.Context) (*view.View, error) {
-	if !s.mu.TryLock() { // somebody asks
-		if v := s.shown.Load(); v != nil {
-			return v, nil
-		}
-		s.mu.Lock()
-	}
-	defer s.mu.Unlock()
-	now := time.Now()
-	if v := s.shown.Load(); v != nil && now.Sub(s.tried) < s.opt.Every {
+	s.mu.Lock()
+	v, r := s.shown, s.under
+	if v != nil && (r != nil || time.Since(s.tried) < s.opt.Every) {
+		s.mu.Unlock()
 		return v, nil
 	}
-	// The first one who looks may be gone before there is an answer. The others want it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), asking)
+	if r == nil {
+		r = &round{done: make(chan struct{})}
+		s.under = r
+		// The first one who looks may be gone before there is an answer. The others want it.
+		go s.try(context.WithoutCancel(ctx), r)
+	}
+	s.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.v, r.err
+	case <-ctx.Done():
+	}
+	if v != nil {
+		return v, nil
+	}
+	return nil, fmt.Errorf("%w: %w", errSlow, ctx.Err())
+}
+
+// try makes the next view.
+func (s *Source) try(ctx context.Context, r *round) {
+	ctx, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
+	r.v, r.err = s.next(ctx, time.Now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried, s.under = time.Now(), nil
+	if r.err == nil {
+		s.shown = r.v
+	}
+	close(r.done)
+}
+
+func (s *Source) next(ctx context.Context, now time.Time) (*view.View, error) {
 	err := s.refresh(ctx, now)
-	s.tried = time.Now()
 	if err == nil {
 		s.failed = time.Time{}
-		v, err := s.recorder.View(ctx)
-		s.shown.Store(v)
-		return v, err
+		return s.recorder.View(ctx)
 	}
 	if s.failed.IsZero() {
 		s.failed = now
@@ -119,9 +169,7 @@ func (s *Source) View(ctx context.Context) (*view.View, error) {
 	if old == nil {
 		return nil, err
 	}
-	v := s.stale(old, now, err)
-	s.shown.Store(v)
-	return v, nil
+	return s.stale(old, now, err), nil
 }
 
 // stale returns the last view, with the problem that there is no newer one.
@@ -134,32 +182,25 @@ func (s *Source) stale(old *view.View, now time.Time, err error) *view.View {
 }
 
 // refresh takes the next samples: of the past hour, if there is none yet or a longer time is missing, and of the present.
+// It asks for the present first, which is worth more.
 func (s *Source) refresh(ctx context.Context, now time.Time) error {
-	if now.Sub(s.last) > 2*s.opt.Every+view.Step {
-		from := now.Add(-past).Truncate(view.Step)
-		if s.last.After(from) {
-			from = s.last.Truncate(view.Step).Add(view.Step)
-		}
-		// Without these there is no history, and the present all the same. The last minute is what rates are measured over.
-		lately := now.Add(-fine).Truncate(fineStep)
-		// So they get a part of the time: a Prometheus that is slow with an hour may be quick with the present.
-		before, cancel := context.WithTimeout(ctx, askingPast)
-		first := s.last.IsZero()
-		early := s.backfill(before, from, lately.Add(-fineStep), view.Step)
-		late := s.backfill(before, lately, now.Add(-fineStep/2), fineStep)
-		cancel()
-		if err := cmp.Or(early, late); err != nil || first {
-			s.unread = unread{now, err}
-		}
-	}
-	got, gaps, err := s.ask(ctx, func(ctx context.Context, text string) ([]prometheus.Sample, error) {
+	got, gaps, errs, err := each(ctx, s, func(ctx context.Context, text string) ([]prometheus.Sample, error) {
 		return s.opt.Prometheus.Query(ctx, text, now)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(got[instances]) == 0 && len(got[reported]) == 0 {
+	case lacks(got):
+		return fmt.Errorf("%s %w", strings.Join(gaps, " "), errs[0])
+	case len(got[instances]) == 0 && len(got[reported]) == 0:
 		return errEmpty
+	}
+	s.remember(now, got)
+	for _, e := range errs {
+		gaps = append(gaps, view.Bounded(e.Error()))
+	}
+	if now.Sub(s.last) > 2*s.opt.Every+view.Step {
+		s.catchUp(ctx, now, got)
 	}
 	if gap := s.unread.gap(now); gap != "" {
 		gaps = append(gaps, gap)
@@ -168,23 +209,47 @@ func (s *Source) refresh(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// lacks reports whether there is no answer to an essential query. An empty answer is one.
+func lacks[T any](got map[string][]T) bool {
+	return slices.ContainsFunc(essential, func(name string) bool { _, ok := got[name]; return !ok })
+}
+
+// remember completes answers by the last ones to queries that have none now. Otherwise what nobody said would look as if
+// it had ended.
+func (s *Source) remember(now time.Time, got answers) {
+	for i := range queries {
+		name := queries[i].name
+		if values, ok := got[name]; ok {
+			s.said[name] = said{now, values}
+		} else if last, ok := s.said[name]; ok && now.Sub(last.at) <= lasting {
+			got[name] = last.values
+		}
+	}
+}
+
+// catchUp takes samples of the time before now. Without them there is no history, and the present all the same.
+func (s *Source) catchUp(ctx context.Context, now time.Time, present answers) {
+	ctx, cancel := context.WithTimeout(ctx, askingPast)
+	defer cancel()
+	from := now.Add(-past).Truncate(view.Step)
+	if s.last.After(from) {
+		from = s.last.Truncate(view.Step).Add(view.Step)
+	}
+	lately := now.Add(-fine).Truncate(fineStep) // the last minute is what rates are measured over
+	first := s.last.IsZero()
+	early := s.backfill(ctx, from, lately.Add(-fineStep), view.Step, present)
+	late := s.backfill(ctx, lately, now.Add(-fineStep/2), fineStep, present)
+	if err := cmp.Or(early, late); err != nil || first {
+		s.unread = unread{now, err}
+	}
+}
+
 // answers are the samples of each query.
 type answers map[string][]prometheus.Sample
 
-// ask asks all queries. What has no answer is a gap; err says that nothing has one.
-func (s *Source) ask(ctx context.Context, one func(context.Context, string) ([]prometheus.Sample, error)) (answers, []string, error) {
-	got, gaps, errs, err := each(ctx, s, one)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range errs {
-		gaps = append(gaps, view.Bounded(e.Error()))
-	}
-	return got, gaps, nil
-}
-
-// each asks all queries, a few at once.
-func each[T any](ctx context.Context, s *Source, one func(context.Context, string) ([]T, error)) (map[string][]T, []string, []error, error) {
+// each asks all queries, a few at once. What has no answer is a gap, and the first error is among errs; err says that
+// nothing has an answer.
+func each[T any](ctx context.Context, s *Source, one func(context.Context, string) ([]T, error)) (got map[string][]T, gaps []string, errs []error, err error) {
 	type answer struct {
 		values []T
 		err    error
@@ -200,9 +265,7 @@ func each[T any](ctx context.Context, s *Source, one func(context.Context, strin
 		})
 	}
 	g.Wait()
-	got := map[string][]T{}
-	var gaps []string
-	var errs []error
+	got = map[string][]T{}
 	for i, a := range list {
 		if a.err != nil {
 			if gap := "Prometheus does not say: " + queries[i].what + "."; !slices.Contains(gaps, gap) {
@@ -219,16 +282,20 @@ func each[T any](ctx context.Context, s *Source, one func(context.Context, strin
 	return got, gaps, errs[:min(1, len(errs))], nil
 }
 
-// backfill takes samples of the past, one each step. An error says that at least one query has no answer.
-func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Duration) error {
+// backfill takes samples of the past, one each step. An error says that at least one query has no answer; what is not
+// counted is taken from the present then, so that nothing seems to have changed.
+func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Duration, present answers) error {
 	if !from.Before(to) {
 		return nil
 	}
 	got, _, errs, err := each(ctx, s, func(ctx context.Context, text string) ([]prometheus.Series, error) {
 		return s.opt.Prometheus.QueryRange(ctx, text, from, to, step)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case lacks(got):
+		return errs[0]
 	}
 	at := map[int64]answers{} // by ms
 	for name, list := range got {
@@ -248,8 +315,13 @@ func (s *Source) backfill(ctx context.Context, from, to time.Time, step time.Dur
 	}
 	slices.Sort(times)
 	for _, ms := range times {
-		if moment := time.UnixMilli(ms); len(at[ms][instances]) > 0 && moment.After(s.last) {
-			s.observe(moment, at[ms], nil)
+		if then := time.UnixMilli(ms); len(at[ms][instances]) > 0 && then.After(s.last) {
+			for _, name := range standing {
+				if _, ok := got[name]; !ok {
+					at[ms][name] = present[name]
+				}
+			}
+			s.observe(then, at[ms], nil)
 		}
 	}
 	return errors.Join(errs...)
@@ -280,7 +352,7 @@ func (s *Source) count(got answers, took time.Duration) {
 		for _, one := range got[name] {
 			w := record.Way{From: view.Bounded(routing.Name(one.Labels["cloud"], one.Labels["region"])), To: view.Bounded(one.Labels["candidate"])}
 			c, known := next[w]
-			if v := one.Value * took.Seconds(); v >= 0 && (known || len(next) < maxWays) {
+			if v := one.Value * took.Seconds(); v >= 0 && v < most && (known || len(next) < maxWays) {
 				to(&c, v)
 				next[w] = c
 			}
@@ -294,9 +366,29 @@ func (s *Source) count(got answers, took time.Duration) {
 	s.served.Bytes += max(0, got.one(failures)) * took.Seconds()
 }
 
+// most is more than any sum, count or time is. Beyond it somebody else exports such a metric, and one infinite value would
+// make every later sum infinite.
+const most = 1e15
+
+// whole returns a count.
+func whole(v float64) int {
+	if v >= 0 && v < most {
+		return int(v)
+	}
+	return 0
+}
+
+// moment returns a Unix time; zero: it is none, or later than the year 9999, which JSON does not have.
+func moment(v float64) (t time.Time) {
+	if v > 0 && v < 253402300800 {
+		t = time.Unix(int64(v), 0).UTC()
+	}
+	return t
+}
+
 // one returns the only sample of a query; 0: there is none.
 func (a answers) one(name string) float64 {
-	if list := a[name]; len(list) > 0 && !math.IsNaN(list[0].Value) {
+	if list := a[name]; len(list) > 0 && math.Abs(list[0].Value) < most {
 		return list[0].Value
 	}
 	return 0
